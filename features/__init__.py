@@ -1,0 +1,1 @@
+"""What the models see: raw tables, the lake, feature expressions and the online store."""

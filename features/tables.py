@@ -1,0 +1,348 @@
+"""The bank's raw tables: columns, types and the rules every row must keep.
+
+A rule is an Ibis expression, so that one engine pass over a file checks millions of rows
+(see docs/decisions/002-rules-as-expressions.md).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.expr.types import BooleanValue, Table, Value
+
+CATEGORIES = {
+    "Продукты питания": "groceries",
+    "Кафе и рестораны": "restaurants",
+    "Такси": "taxi",
+    "АЗС": "fuel",
+    "Одежда и обувь": "clothing",
+    "Путешествия": "travel",
+    "Отели": "hotels",
+    "Медицина": "health",
+    "Спорт": "sport",
+    "Развлечения": "entertainment",
+    "Кино": "cinema",
+    "Питомцы": "pets",
+    "Книги": "books",
+    "Цветы": "flowers",
+    "Едим дома": "eat_at_home",
+    "Смотрим дома": "watch_at_home",
+    "Играем дома": "play_at_home",
+    "Косметика и Парфюмерия": "beauty",
+    "Подарки": "gifts",
+    "Ремонт дома": "home_repair",
+    "Мебель": "furniture",
+    "Спа и массаж": "spa",
+    "Ювелирные украшения": "jewellery",
+    "Авто": "auto",
+}
+"""Public list of purchase categories → the slug used in column names."""
+
+CURRENCIES = ("KZT", "USD", "EUR", "RUB")
+STATUSES = ("Студент", "Зарплатный клиент", "Премиальный клиент", "Стандартный клиент")
+TRANSFERS_IN = (
+    "salary_in",
+    "stipend_in",
+    "family_in",
+    "cashback_in",
+    "refund_in",
+    "card_in",
+    "invest_in",
+    "deposit_fx_withdraw_in",
+    "deposit_withdraw_in",
+    "gold_sell_in",
+)
+TRANSFERS_OUT = (
+    "p2p_out",
+    "card_out",
+    "atm_withdrawal",
+    "utilities_out",
+    "loan_payment_out",
+    "cc_repayment_out",
+    "installment_payment_out",
+    "invest_out",
+    "deposit_topup_out",
+    "deposit_fx_topup_out",
+    "gold_buy_out",
+)
+TRANSFERS_EITHER = ("fx_buy", "fx_sell")
+"""Types without a direction in their name: an exchange leaves one account and enters another."""
+TRANSFER_TYPES = (*TRANSFERS_IN, *TRANSFERS_OUT, *TRANSFERS_EITHER)
+PRODUCTS = (
+    "Депозит Сберегательный",
+    "Кредит наличными",
+    "Карта для путешествий",
+    "Карта для геймеров",
+    "Карта с кэшбэком на все",
+    "Карта с кэшбэком на топ-3 категории",
+    "Премиальная карта",
+    "Мультивалютный счет",
+    "Карта с бесплатными переводами",
+    "Ипотека",
+)
+BANKS = ("bank_a", "bank_b", "bank_c", "bank_d", "bank_e")
+
+EARLIEST = ibis.timestamp("2000-01-01 00:00:00")
+LATEST = ibis.timestamp("2100-01-01 00:00:00")
+"""A moment outside [EARLIEST, LATEST) is a typing error, not history: 1970 is a lost value, 2999 a placeholder."""
+LARGEST_AMOUNT = 10**12
+
+MONEY = dt.Decimal(18, 2)
+"""Amounts keep two decimals exactly, so that totals and minor units never drift."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named condition on a column; a row for which it is not true goes to quarantine."""
+
+    name: str
+    check: Callable[[Table], BooleanValue]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a raw table: its type, whether it may be empty, and the rules it keeps."""
+
+    name: str
+    dtype: dt.DataType
+    required: bool = True
+    optional_column: bool = False
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A raw table of the bank as contracts/tables.md describes it.
+
+    `unique` names columns whose values never repeat; `header` gives the column names of a file that has no header row.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    unique: tuple[str, ...] = ()
+    header: bool = True
+    missing: tuple[str, ...] = field(default=("",))
+
+    def column(self, name: str) -> Column:
+        """The column called `name`.
+
+        Raises:
+            KeyError: the table has no such column.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def schema(self) -> ibis.Schema:
+        """Column names and types as they lie in the lake."""
+        return ibis.schema({column.name: column.dtype for column in self.columns})
+
+
+def one_of(name: str, values: tuple[str, ...]) -> Rule:
+    """The value is one of a public list."""
+    return Rule("is one of the known values", lambda table: table[name].isin(values))
+
+
+def positive(name: str) -> Rule:
+    """An amount above zero and below a trillion."""
+    return Rule("is above 0 and below 10^12", lambda table: (table[name] > 0) & (table[name] < LARGEST_AMOUNT))
+
+
+def between(name: str, low: float, high: float) -> Rule:
+    """A number within closed bounds."""
+    return Rule(f"is between {low:g} and {high:g}", lambda table: table[name].between(low, high))
+
+
+def plausible(name: str) -> Rule:
+    """A moment in this century."""
+    return Rule("lies between 2000 and 2100", lambda table: (table[name] >= EARLIEST) & (table[name] < LATEST))
+
+
+def _direction_agrees(table: Table) -> BooleanValue:
+    incoming = table.type.isin(TRANSFERS_IN) & (table.direction == "in")
+    outgoing = table.type.isin(TRANSFERS_OUT) & (table.direction == "out")
+    return incoming | outgoing | table.type.isin(TRANSFERS_EITHER)
+
+
+def _client() -> Column:
+    return Column("client_code", dt.string)
+
+
+def _moment(name: str) -> Column:
+    return Column(name, dt.Timestamp(scale=6), rules=(plausible(name),))
+
+
+def _amount() -> Column:
+    return Column("amount", MONEY, rules=(positive("amount"),))
+
+
+def _currency() -> Column:
+    return Column("currency", dt.string, rules=(one_of("currency", CURRENCIES),))
+
+
+def _flag(name: str, required: bool = True) -> Column:
+    return Column(name, dt.int8, required=required, rules=(one_of_numbers(name, (0, 1)),))
+
+
+def one_of_numbers(name: str, values: tuple[int, ...]) -> Rule:
+    """The value is one of a few whole numbers."""
+    return Rule(f"is one of {', '.join(map(str, values))}", lambda table: table[name].isin(values))
+
+
+CLIENTS = RawTable(
+    "clients",
+    (
+        _client(),
+        Column("name", dt.string, required=False),
+        Column("status", dt.string, rules=(one_of("status", STATUSES),)),
+        Column("age", dt.int16, rules=(between("age", 14, 120),)),
+        Column("city", dt.string, required=False),
+        Column("avg_monthly_balance_KZT", MONEY, required=False, rules=(between("avg_monthly_balance_KZT", -(10**12), 10**12),)),
+    ),
+    unique=("client_code",),
+)
+TRANSACTIONS = RawTable(
+    "transactions",
+    (
+        _moment("date"),
+        Column("category", dt.string, rules=(one_of("category", tuple(CATEGORIES)),)),
+        _amount(),
+        _currency(),
+        _client(),
+        Column("merchant", dt.string, required=False, optional_column=True),
+        Column("transaction_id", dt.string, required=False, optional_column=True),
+    ),
+)
+TRANSFERS = RawTable(
+    "transfers",
+    (
+        _moment("date"),
+        Column("type", dt.string, rules=(one_of("type", TRANSFER_TYPES),)),
+        Column(
+            "direction",
+            dt.string,
+            rules=(one_of("direction", ("in", "out")), Rule("agrees with the type's suffix", _direction_agrees)),
+        ),
+        _amount(),
+        _currency(),
+        _client(),
+    ),
+)
+SESSIONS = RawTable(
+    "sessions",
+    (
+        _client(),
+        _moment("started_at"),
+        Column("os_version", dt.string, required=False),
+        Column("phone_model", dt.string, required=False),
+    ),
+)
+PAYMENTS = RawTable(
+    "payments",
+    (
+        Column("transaction_id", dt.string),
+        _client(),
+        _moment("ts"),
+        _amount(),
+        Column("destination_id", dt.string),
+    ),
+    unique=("transaction_id",),
+)
+FRAUD_LABELS = RawTable(
+    "fraud_labels",
+    (Column("transaction_id", dt.string), _flag("is_fraud"), _moment("reported_at")),
+    unique=("transaction_id",),
+)
+
+
+def _past(name: str, earliest: str, required: bool = False) -> Column:
+    low = ibis.timestamp(earliest)
+    return Column(
+        name,
+        dt.Timestamp(scale=6),
+        required=required,
+        rules=(Rule(f"lies between {earliest[:4]} and 2100", lambda table: (table[name] >= low) & (table[name] < LATEST)),),
+    )
+
+
+def _text(name: str) -> Column:
+    return Column(name, dt.string, required=False)
+
+
+def _number(name: str, low: float, high: float) -> Column:
+    return Column(name, dt.float64, required=False, rules=(between(name, low, high),))
+
+
+FORM = (
+    _past("birthdate", "1900-01-01 00:00:00"),
+    _text("education"),
+    _text("employment_status"),
+    _text("value"),
+    _past("jobstartdate", "1940-01-01 00:00:00"),
+    _text("position"),
+    _number("monthprofit", 0, 10**9),
+    _number("monthexpense", 0, 10**9),
+    _flag("gender", required=False),
+    _text("family_status"),
+    _number("childcount", 0, 30),
+    _flag("snils", required=False),
+    _text("merch_code"),
+    _number("loan_amount", 0, 10**10),
+    _number("loan_term", 0, 600),
+    _text("goods_category"),
+)
+"""The 16 fields of the prescoring form."""
+
+APPLICATIONS = RawTable(
+    "applications",
+    (
+        Column("application_id", dt.string),
+        _moment("created_at"),
+        *FORM,
+        *(_flag(bank, required=False) for bank in BANKS),
+    ),
+    unique=("application_id",),
+)
+VERIFIED_INCOMES = RawTable(
+    "verified_incomes",
+    (
+        _client(),
+        _moment("month"),
+        Column("income", MONEY, rules=(positive("income"),)),
+        Column("w", dt.float64, rules=(between("w", 0, 10**6),)),
+    ),
+)
+PRODUCT_UPTAKE = RawTable(
+    "product_uptake",
+    (
+        _client(),
+        Column("product", dt.string, rules=(one_of("product", PRODUCTS),)),
+        _moment("offered_at"),
+        _flag("accepted"),
+    ),
+)
+
+TABLES = {
+    table.name: table
+    for table in (
+        CLIENTS,
+        TRANSACTIONS,
+        TRANSFERS,
+        SESSIONS,
+        PAYMENTS,
+        FRAUD_LABELS,
+        APPLICATIONS,
+        VERIFIED_INCOMES,
+        PRODUCT_UPTAKE,
+    )
+}
+"""Every raw table by name."""
+
+
+def in_tenge(amount: Value, currency: Value, rates: dict[str, float]) -> Value:
+    """`amount` in tenge at the configured `rates` (tenge per unit)."""
+    pairs = [(currency == code, ibis.literal(rate)) for code, rate in rates.items()]
+    return amount.cast("float64") * ibis.cases(*pairs, else_=ibis.null("float64"))

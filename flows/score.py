@@ -1,0 +1,42 @@
+"""The flow that scores the newest rows of a use case in one batch, into the journal."""
+
+import time
+from typing import Literal
+from uuid import uuid4
+
+import pandas as pd
+from prefect import flow, get_run_logger
+from pydantic import BaseModel, ConfigDict, Field
+
+from clock import now
+from database import open_database
+from features.current import current_rows
+from features.lake import open_lake
+from monitoring.journal import Journal, JournalRow
+from registry.models import LoadedModel, load_champion
+from settings import settings
+
+
+class ScoreRequest(BaseModel):
+    """What to score; the Prefect UI shows these fields as a form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    use_case: Literal["income", "prescoring", "recommendation", "fraud"] = Field(description="Whose champion scores.")
+    days: int = Field(7, ge=1, le=366, description="How far back applications and payments are taken, in days.")
+    most: int = Field(20_000, ge=1, le=10_000_000, description="Most rows; of more, a sample is scored.")
+
+
+@flow(name="score", validate_parameters=True, flow_run_name="score {request.use_case}")
+def score(request: ScoreRequest) -> int:
+    """Score the newest rows with the champion; returns how many rows the journal got."""
+    config = settings()
+    lake = open_lake(config)
+    frame = current_rows(request.use_case, {name: lake.read(name) for name in lake.versions()}, request.days)
+    if len(frame) > request.most:
+        frame = frame.sample(request.most, random_state=config.seed)
+    rows = journal_rows(load_champion(request.use_case, config), frame)
+    with Journal(open_database(config.database("journal"))) as journal:
+        journal.write(rows)
+    get_run_logger().info("%s: %d rows scored into the journal", request.use_case, len(rows))
+    return len(rows)

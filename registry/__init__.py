@@ -1,0 +1,1 @@
+"""What a model is, and which version of it is in force."""

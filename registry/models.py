@@ -1,0 +1,251 @@
+"""Model versions on MLflow: log, find the champion, download, load."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from filelock import FileLock
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+
+from clock import now
+from registry.scorer import MANIFEST, Scorer, read_manifest
+from settings import Settings, settings
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+USE_CASES = ("income", "prescoring", "recommendation", "fraud")
+_SHA256_TAG = "opora.sha256"
+_GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+class NoChampion(Exception):
+    """The use case has no version in force; train it first."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model version in memory; `source` says where its files came from."""
+
+    use_case: str
+    version: str
+    scorer: Scorer
+    sha256: str
+    loaded_at: datetime
+    source: str
+
+
+def client(config: Settings | None = None) -> mlflow.MlflowClient:
+    """A client of the configured tracking server and registry; makes the embedded database when it is first needed."""
+    config = config or settings()
+    if config.mlflow_uri.startswith("sqlite:"):
+        _prepare_embedded(config.mlflow_uri, config.var)
+    return mlflow.MlflowClient(config.mlflow_uri, config.mlflow_uri)
+
+
+@cache
+def _prepare_embedded(uri: str, var: Path) -> None:
+    """Create or migrate the SQLite database once per process, one process at a time: MLflow's migrations do not bear company."""
+    var.mkdir(parents=True, exist_ok=True)
+    with FileLock(var / "mlflow.lock"):
+        api = mlflow.MlflowClient(uri, uri)
+        api.search_experiments(max_results=1)
+        api.search_registered_models(max_results=1)
+
+
+def experiment_id(use_case: str, config: Settings | None = None) -> str:
+    """The MLflow experiment of a use case, made when it is first asked for."""
+    config = config or settings()
+    api = client(config)
+    found = api.get_experiment_by_name(use_case)
+    if found:
+        return str(found.experiment_id)
+    embedded = config.mlflow_uri.startswith("sqlite:")
+    location = (config.var / "mlartifacts" / use_case).as_uri() if embedded else None
+    try:
+        return str(api.create_experiment(use_case, artifact_location=location))
+    except MlflowException:  # another process made it between the look and the creation
+        created = api.get_experiment_by_name(use_case)
+        if created is None:
+            raise
+        return str(created.experiment_id)
+
+
+@contextmanager
+def training_run(use_case: str, name: str, config: Settings | None = None) -> Iterator[str]:
+    """An MLflow run of a use case; yields its id, marks it failed when the body raises."""
+    api = client(config)
+    run = api.create_run(experiment_id(use_case, config), run_name=name)
+    try:
+        yield run.info.run_id
+    except BaseException:
+        api.set_terminated(run.info.run_id, status="FAILED")
+        raise
+    api.set_terminated(run.info.run_id)
+
+
+def log(folder: Path, run_id: str, use_case: str, config: Settings | None = None) -> str:
+    """Register the scorer in `folder` as the next version of `use_case`, logged under the run `run_id`.
+
+    The version is a model-from-code over native files: any MLflow client can load it, and no step needs pickle.
+    The hash of its manifest is a tag of the version; loading compares it.
+
+    Returns:
+        The version number, as text.
+    """
+    config = config or settings()
+    scorer = Scorer.load(folder)
+    example = scorer.reference[[name for name in scorer.columns if name in scorer.reference]].head(3)
+    signature = infer_signature(_nullable(example), pd.DataFrame(scorer.predict(example)))
+    mlflow.set_tracking_uri(config.mlflow_uri)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(
+                name="scorer",
+                python_model=str(Path(__file__).with_name("pyfunc.py")),
+                artifacts={"scorer": str(folder)},
+                code_paths=[str(Path(__file__).parent)],
+                signature=signature,
+                pip_requirements=_requirements(scorer),
+            )
+        api = client(config)
+        _ensure_registered(api, use_case)
+        created = api.create_model_version(
+            use_case, info.model_uri, run_id=run_id, tags={_SHA256_TAG: manifest_hash(folder)}, model_id=info.model_id
+        )
+    return str(created.version)
+
+
+def manifest_hash(folder: Path) -> str:
+    """SHA-256 of a scorer's manifest, which holds the hashes of all its other files."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def _nullable(example: pd.DataFrame) -> pd.DataFrame:
+    """Whole numbers as floats, so that the signature also admits missing values."""
+    numeric = example.select_dtypes("number").columns
+    return example.astype(dict.fromkeys(numeric, "float64")).astype(dict.fromkeys(example.columns.difference(numeric), "object"))
+
+
+def _requirements(scorer: Scorer) -> list[str]:
+    packages = ["mlflow", "numpy", "pandas", "pyarrow", *sorted({output.family for output in scorer.outputs_})]
+    return [f"{package}=={installed_version(package)}" for package in packages]
+
+
+def _ensure_registered(api: mlflow.MlflowClient, use_case: str) -> None:
+    try:
+        api.create_registered_model(use_case)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def alias_version(use_case: str, alias: str = CHAMPION, config: Settings | None = None) -> str | None:
+    """The version that carries `alias`, None when there is none."""
+    found = _aliased(use_case, alias, config)
+    return None if found is None else str(found.version)
+
+
+def champion_version(use_case: str, config: Settings | None = None) -> str | None:
+    """The version in force, None when the use case has none yet."""
+    return alias_version(use_case, CHAMPION, config)
+
+
+def _aliased(use_case: str, alias: str, config: Settings | None) -> ModelVersion | None:
+    try:
+        return client(config).get_model_version_by_alias(use_case, alias)
+    except MlflowException as error:
+        if error.error_code in _GONE:
+            return None
+        raise
+
+
+def load_champion(use_case: str, config: Settings | None = None) -> LoadedModel:
+    """Load `models:/<use_case>@champion` with our own Scorer: no code of the registry runs.
+
+    Raises:
+        NoChampion: nothing has been promoted yet.
+        DamagedModel: its files are not the registered ones.
+    """
+    version = champion_version(use_case, config)
+    if version is None:
+        raise NoChampion(f"use case {use_case} has no champion: train it first (make pipeline, or the train flow)")
+    return load_version(use_case, version, config)
+
+
+def load_version(use_case: str, version: str, config: Settings | None = None) -> LoadedModel:
+    """Load a version, from the local copy when an intact one is there, otherwise from the registry."""
+    config = config or settings()
+    registered = client(config).get_model_version(use_case, version)
+    folder = download(registered, config)
+    sha256 = registered.tags[_SHA256_TAG]
+    scorer = Scorer.load(folder, sha256)
+    return LoadedModel(use_case, version, scorer, sha256, now(), f"models:/{use_case}/{version}")
+
+
+def download(registered: ModelVersion, config: Settings) -> Path:
+    """The scorer folder of a version, copied into `var/models` once; a torn copy is never left under its final name."""
+    target = config.var / "models" / registered.name / f"{registered.version}-{registered.tags[_SHA256_TAG][:12]}"
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(config.mlflow_uri)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        fetched = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{registered.name}/{registered.version}", dst_path=scratch
+        )
+        scorer = Path(fetched) / "artifacts" / _scorer_folder(Path(fetched))
+        read_manifest(scorer, registered.tags[_SHA256_TAG])
+        _publish(scorer, target)
+    return target
+
+
+def _scorer_folder(model: Path) -> str:
+    found = sorted((model / "artifacts").glob(f"*/{MANIFEST}"))
+    return found[0].parent.name if found else "scorer"
+
+
+def _publish(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.is_dir():  # not merely another process that came first
+            raise
+        shutil.rmtree(source)
+
+
+def log_results(run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float], tables: Mapping[str, Any]) -> None:
+    """Write a training run's parameters, metrics and JSON tables to MLflow."""
+    api = client()
+    for name, value in params.items():
+        api.log_param(run_id, name, str(value)[:500])
+    for name, figure in metrics.items():
+        api.log_metric(run_id, name, figure)
+    for name, table in tables.items():
+        api.log_text(run_id, json.dumps(table, ensure_ascii=False, indent=1, default=str), f"{name}.json")
+
+
+def log_picture(run_id: str, name: str, png: bytes) -> None:
+    """Attach a PNG to a training run."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(png)
+        client().log_artifact(run_id, str(path), "pictures")
+
+
+if __name__ == "__main__":
+    client()

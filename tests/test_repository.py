@@ -1,0 +1,50 @@
+"""What the repository promises about itself: a lock that installs and runs, and settings that are documented."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from settings import Settings
+
+ROOT = Path(__file__).parents[1]
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_locked_package_has_a_version_and_a_hash_and_no_lock_names_a_host(name: str) -> None:
+    text = (ROOT / name).read_text()
+    entries = re.split(r"\n(?=\S)", text.strip())
+    assert entries
+    for entry in entries:
+        assert re.match(r"[A-Za-z0-9._-]+==\S+", entry), entry
+        assert "--hash=sha256:" in entry, entry
+    assert not re.search(r"https?://|--index|--find-links|--extra", text)
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_every_direct_dependency_is_locked(name: str) -> None:
+    locked = {line.split("==")[0].lower() for lock in LOCKS for line in (ROOT / lock).read_text().splitlines() if "==" in line}
+    for line in (ROOT / f"{name}.in").read_text().splitlines():
+        wanted = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line)
+        if wanted:
+            assert wanted.group().lower() in locked
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("module", ["prefect.server.api.server", "evidently", "bentoml", "mlflow"])
+def test_the_locked_set_not_only_installs_but_runs(module: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True, timeout=120)
+
+
+def test_every_setting_is_documented() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description or name in {"var", "catalogues"}, name
+
+
+def test_an_unknown_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPORA_QUARANTINE_LIMIT", "2")
+    with pytest.raises(ValueError, match="quarantine_limit"):
+        Settings()

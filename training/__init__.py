@@ -1,0 +1,1 @@
+"""How a Scorer comes to be: task, split, search over three boosting families, thresholds, report."""
