@@ -15,6 +15,7 @@ export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME := $(OPORA_VAR)/bentoml
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
 SERVICES := prefect mlflow evidently consent income prescoring recommendation fraud flows
 PACKAGES := settings.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows bench

@@ -2,8 +2,13 @@
 
 from pathlib import Path
 from sqlite3 import Connection
+from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
+
+
+class NotDurable(Exception):
+    """The PostgreSQL server is set up to lose acknowledged commits in a crash; turn the named settings on."""
 
 
 def open_database(url: str) -> Engine:
@@ -12,13 +17,19 @@ def open_database(url: str) -> Engine:
     SQLite runs in WAL mode with `synchronous=FULL`, so that a commit that returned survives a
     power cut, waits 30 s for a competing writer, and takes its write lock when a transaction begins:
     two writers queue up instead of failing with "database is locked" half-way.
+    No error text quotes the values of a statement: they may be a client's.
+
+    Raises:
+        NotDurable: (on connecting) this PostgreSQL may lose a commit that returned.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        server = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        event.listen(server, "connect", _require_durable)
+        return server
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = create_engine(parsed, connect_args={"timeout": 30, "check_same_thread": False}, hide_parameters=True)
     event.listen(engine, "connect", _make_durable)
     event.listen(engine, "begin", _take_write_lock)
     return engine
@@ -34,3 +45,14 @@ def _make_durable(connection: Connection, _record: object) -> None:
 def _take_write_lock(connection: object) -> None:
     read_only = connection.get_execution_options().get("read_only", False)  # type: ignore[attr-defined]
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")  # type: ignore[attr-defined]
+
+
+def _require_durable(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM pg_settings WHERE setting = 'off' AND name IN ('fsync', 'full_page_writes', 'synchronous_commit')"
+        )
+        weak = [name for (name,) in cursor.fetchall()]
+    connection.rollback()
+    if weak:
+        raise NotDurable(f"PostgreSQL runs with {' and '.join(weak)} off, so acknowledged writes can be lost: turn it on")

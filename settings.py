@@ -56,6 +56,15 @@ class Settings(BaseSettings):
         None, ge=0, le=1, description="Overrides the fraud threshold stored with the model version."
     )
 
+    drift_rows: int = Field(2000, ge=100, description="Most rows of each side in a drift report; of more, a sample.")
+    drift_fewest_rows: int = Field(100, ge=20, description="Fewest journalled scores that a drift report is made from.")
+    drift_distance: float = Field(
+        0.1, gt=0, le=1, description="Distance, and change of the share of missing values, from which a column has drifted."
+    )
+    drift_share: float = Field(
+        0.3, gt=0, le=1, description="Share of drifted features from which a drift event is emitted for a use case."
+    )
+
     key_pepper: SecretStr | None = Field(
         None, description="Secret mixed into the hashes of the consent service's API keys; empty = generated in `var/secrets`."
     )
@@ -63,6 +72,9 @@ class Settings(BaseSettings):
     release_rho: float = Field(0.125, gt=0, description="zCDP cost of one partner's report of one month, per client.")
     yearly_client_rho: float = Field(
         1.5, gt=0, description="zCDP a client may be charged in a calendar year, all partners together."
+    )
+    yearly_partner_rho: float = Field(
+        1.5, gt=0, description="zCDP that the reports of one partner may cost in a calendar year; what would exceed it is refused."
     )
 
     @property

@@ -1,19 +1,16 @@
 """The flow that scores the newest rows of a use case in one batch, into the journal."""
 
-import time
 from typing import Literal
-from uuid import uuid4
 
-import pandas as pd
 from prefect import flow, get_run_logger
 from pydantic import BaseModel, ConfigDict, Field
 
-from clock import now
 from database import open_database
 from features.current import current_rows
 from features.lake import open_lake
-from monitoring.journal import Journal, JournalRow
-from registry.models import LoadedModel, load_champion
+from monitoring.batch import batch_rows
+from monitoring.journal import Journal
+from registry.models import load_champion
 from settings import settings
 
 
@@ -35,7 +32,7 @@ def score(request: ScoreRequest) -> int:
     frame = current_rows(request.use_case, {name: lake.read(name) for name in lake.versions()}, request.days)
     if len(frame) > request.most:
         frame = frame.sample(request.most, random_state=config.seed)
-    rows = journal_rows(load_champion(request.use_case, config), frame)
+    rows = batch_rows(load_champion(request.use_case, config), frame)
     with Journal(open_database(config.database("journal"))) as journal:
         journal.write(rows)
     get_run_logger().info("%s: %d rows scored into the journal", request.use_case, len(rows))

@@ -1,0 +1,17 @@
+# One image for every service; docker-compose.yml names the commands.
+FROM python:3.11-slim-bookworm
+
+# libgomp1: LightGBM, XGBoost and CatBoost compute in parallel with it.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --create-home opora \
+    && install --directory --owner opora --group opora /opora/var
+
+WORKDIR /opora
+COPY requirements.lock .
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
+COPY . .
+
+ENV PYTHONPATH=/opora PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 OPORA_VAR=/opora/var
+USER opora

@@ -1,0 +1,1 @@
+"""The four scoring services, each a FastAPI application inside a BentoML service."""

@@ -1,0 +1,104 @@
+"""What stands behind a service: its champion, the journal and the online features, opened when the service starts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bentos.champion import ChampionFollower
+from database import open_database
+from edge.errors import RequestRefused
+from edge.keys import check_binding
+from features.online import OnlineStore
+from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow
+from settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from registry.models import LoadedModel
+
+logger = logging.getLogger("opora.scoring")
+
+
+class Backend:
+    """The state of one scoring service; made at import, opened by `start`.
+
+    Attributes:
+        use_case: income, prescoring, recommendation or fraud.
+        champion: follows the version in force.
+        journal: where every score goes before its answer leaves.
+        online: newest feature rows of the clients.
+
+    Raises:
+        ConfigurationError: the service would be open to strangers.
+    """
+
+    journal: Journal
+    online: OnlineStore
+
+    def __init__(self, use_case: str, config: Settings) -> None:
+        check_binding(config.host, config.api_keys)
+        self.use_case = use_case
+        self.config = config
+        self.champion = ChampionFollower(use_case, config)
+
+    def start(self) -> None:
+        """Open the databases and begin to follow the champion."""
+        self.journal = Journal(open_database(self.config.database("journal")))
+        self.online = OnlineStore(open_database(self.config.database("online")))
+        self.champion.start()
+
+    def stop(self) -> None:
+        """Write what the journal still holds and end the threads."""
+        self.champion.stop()
+        self.journal.close()
+
+    def predict(self, model: LoadedModel, frame: pd.DataFrame, started: float, client_id: str | None) -> dict[str, np.ndarray]:
+        """Predictions of `model`; a failure inside it is journalled too, and raised."""
+        try:
+            return model.scorer.predict(frame)
+        except Exception as error:
+            features = {str(name): value for name, value in frame.iloc[0].items()}
+            self.keep([self.row(model, features, None, started, client_id, error=type(error).__name__)])
+            raise
+
+    def row(
+        self,
+        model: LoadedModel,
+        features: Mapping[str, Any],
+        score: Mapping[str, float] | None,
+        started: float,
+        client_id: str | None,
+        decision: Mapping[str, str] | None = None,
+        error: str | None = None,
+    ) -> JournalRow:
+        """A journal row of this service; `started` is the `time.perf_counter()` of the request's arrival."""
+        return JournalRow(
+            use_case=self.use_case,
+            source="api",
+            features=features,
+            score=score,
+            model_version=model.version,
+            latency_ms=(time.perf_counter() - started) * 1000,
+            decision=decision,
+            client_id=client_id,
+            status="ok" if error is None else "failed",
+            error=error,
+        )
+
+    def keep(self, rows: Sequence[JournalRow]) -> None:
+        """Write rows to the journal; when this returns they survive a power cut.
+
+        Raises:
+            RequestRefused: 503, the journal cannot take them, so the score must not leave either.
+        """
+        try:
+            self.journal.write(rows)
+        except (JournalFull, JournalClosed, JournalNotWritten) as error:
+            logger.error("%s: %s", self.use_case, error)
+            message = "the journal cannot keep this score at the moment, so it is not given out: send the request again"
+            raise RequestRefused(503, "journal_unavailable", message, headers={"Retry-After": "1"}) from error

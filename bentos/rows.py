@@ -1,0 +1,50 @@
+"""From what a caller gave and what is known about the client to the one row that a model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pandas as pd
+from pydantic import Field, StringConstraints
+
+from edge.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from registry.scorer import Scorer
+
+LARGEST = 1e15
+"""No feature of a client is larger; what is, is a typing error."""
+
+FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+FeatureNumber = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+FeatureText = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+FeatureValue = FeatureNumber | FeatureText | None
+
+
+def check_given(given: Mapping[str, Any], scorer: Scorer) -> None:
+    """Refuse names the model does not know and values of the wrong kind.
+
+    Raises:
+        RequestRefused: 422, the field named as `features.<name>`.
+    """
+    unknown = [name for name in given if name not in scorer.columns]
+    if unknown:
+        named = ", ".join(unknown[:5])
+        raise RequestRefused(422, "unknown_feature", f"the model has no feature {named}", f"features.{unknown[0]}")
+    for column in scorer.columns_:
+        value = given.get(column.name)
+        if value is not None and isinstance(value, str) != (column.vocabulary is not None):
+            expected = "a number" if column.vocabulary is None else "a text"
+            field = f"features.{column.name}"
+            raise RequestRefused(422, "invalid_request", f"{field}: should be {expected} or null", field)
+
+
+def seen_by(scorer: Scorer, *sources: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every model column, from the first source that has one that is not null; otherwise None."""
+    return {name: next((source[name] for source in sources if source.get(name) is not None), None) for name in scorer.columns}
+
+
+def frame_of(*rows: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows as the data frame that a Scorer takes."""
+    return pd.DataFrame.from_records(list(rows))

@@ -1,0 +1,1 @@
+"""What every HTTP service does before a handler: one error shape, a body limit, keys."""

@@ -1,0 +1,102 @@
+"""What a client spends by card: totals, categories, mean bill."""
+
+from ibis.expr.types import Table
+
+from features.columns import FeatureColumn
+from features.tables import CATEGORIES
+from features.windows import attach, days_before, moments_of, recent, tenge, whole_tiyn
+
+DAYS = 90
+
+CATEGORY_COLUMNS = tuple(
+    FeatureColumn(
+        f"spend_{slug}_{DAYS}d",
+        "float64",
+        f"Траты «{category}» за {DAYS} дней, ₸",
+        f"Spending on {slug.replace('_', ' ')}, {DAYS} days, KZT",
+        f"Sum of purchases of the category over {DAYS} days, tenge at configured rates",
+    )
+    for category, slug in CATEGORIES.items()
+)
+TOTAL_COLUMNS = (
+    FeatureColumn(
+        "spend_total_30d",
+        "float64",
+        "Траты за 30 дней, ₸",
+        "Spending, 30 days, KZT",
+        "Sum of purchases over 30 days, tenge at configured rates",
+    ),
+    FeatureColumn(
+        "spend_total_90d",
+        "float64",
+        "Траты за 90 дней, ₸",
+        "Spending, 90 days, KZT",
+        "Sum of purchases over 90 days, tenge at configured rates",
+    ),
+    FeatureColumn("purchase_count_30d", "int64", "Покупок за 30 дней", "Purchases, 30 days", "Number of purchases over 30 days"),
+    FeatureColumn("purchase_count_90d", "int64", "Покупок за 90 дней", "Purchases, 90 days", "Number of purchases over 90 days"),
+    FeatureColumn(
+        "mean_bill_90d",
+        "float64",
+        "Средний чек за 90 дней, ₸",
+        "Mean bill, 90 days, KZT",
+        "Spending over 90 days divided by the number of purchases; missing without purchases",
+    ),
+)
+SHARE_COLUMNS = tuple(
+    FeatureColumn(
+        f"share_{slug}_{DAYS}d",
+        "float64",
+        f"Доля трат «{category}» за {DAYS} дней",
+        f"Share of spending on {slug.replace('_', ' ')}, {DAYS} days",
+        f"Purchases of the category over all purchases of {DAYS} days, in tenge; 0 without purchases",
+    )
+    for category, slug in CATEGORIES.items()
+)
+
+
+def spending(transactions: Table, spine: Table, rates: dict[str, float]) -> Table:
+    """Spending before each as_of: `CATEGORY_COLUMNS` and `TOTAL_COLUMNS`.
+
+    Args:
+        transactions: card purchases (`features.tables.TRANSACTIONS`).
+        spine: client_code and as_of.
+        rates: tenge per unit of each currency.
+
+    Returns:
+        One row per distinct (client_code, as_of) of the spine; no purchases = zeros.
+    """
+    moments = moments_of(spine)
+    purchases = transactions.select(
+        "client_code", "date", "category", tiyn=whole_tiyn(transactions.amount, transactions.currency, rates)
+    )
+    pairs = recent(purchases, moments, "date", DAYS)
+    late = pairs["date"] >= days_before(pairs.as_of, 30)
+    # Grouping by category first compares each purchase with one name instead of with every one.
+    grouped = pairs.group_by("client_code", "as_of", "category").agg(
+        tiyn=pairs.tiyn.sum(), tiyn_30=pairs.tiyn.sum(where=late), purchases=pairs.count(), purchases_30=pairs.count(where=late)
+    )
+    return _pivot(attach(moments, grouped))
+
+
+def _pivot(grouped: Table) -> Table:
+    by_category = {
+        f"spend_{slug}_{DAYS}d": tenge(grouped.tiyn.sum(where=grouped.category == category))
+        for category, slug in CATEGORIES.items()
+    }
+    totals = grouped.group_by("client_code", "as_of").agg(
+        **by_category,
+        spend_total_30d=tenge(grouped.tiyn_30.sum()),
+        spend_total_90d=tenge(grouped.tiyn.sum()),
+        purchase_count_30d=grouped.purchases_30.sum().fill_null(0).cast("int64"),
+        purchase_count_90d=grouped.purchases.sum().fill_null(0).cast("int64"),
+    )
+    return totals.mutate(mean_bill_90d=totals.spend_total_90d / totals.purchase_count_90d.nullif(0))
+
+
+def shares(spent: Table) -> Table:
+    """`spent`, a result of `spending`, with `SHARE_COLUMNS`."""
+    total = spent.spend_total_90d.nullif(0.0)
+    return spent.mutate(
+        **{f"share_{slug}_{DAYS}d": (spent[f"spend_{slug}_{DAYS}d"] / total).fill_null(0.0) for slug in CATEGORIES.values()}
+    )

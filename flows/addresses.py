@@ -1,0 +1,76 @@
+"""Where the parts of a running Opora answer, and waiting for them."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+PREFECT = "http://127.0.0.1:4200"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A page or endpoint of the running bank, and the path that answers 200 when it is ready."""
+
+    name: str
+    url: str
+    ready: str
+    use: str
+
+
+ADDRESSES = (
+    Address("Prefect UI", PREFECT, "/api/health", "start flows, see runs and artifacts"),
+    Address("MLflow UI", "http://127.0.0.1:5000", "/health", "model versions, metrics, pictures"),
+    Address("Evidently UI", "http://127.0.0.1:8010", "/api/version", "drift reports"),
+    Address("consent service", "http://127.0.0.1:8000", "/readyz", "consents and partner aggregates (/docs)"),
+    Address("income", "http://127.0.0.1:3001", "/readyz", "POST /api/predictions (/docs)"),
+    Address("prescoring", "http://127.0.0.1:3002", "/readyz", "POST /prescore (/docs)"),
+    Address("recommendation", "http://127.0.0.1:3003", "/readyz", "GET /recommendations/{client_code} (/docs)"),
+    Address("fraud", "http://127.0.0.1:3004", "/readyz", "POST /api/v1/score_transaction (/docs)"),
+)
+
+
+def answers(address: Address) -> bool:
+    """Whether the address is ready now."""
+    try:
+        return httpx.get(address.url + address.ready, timeout=2).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def wait_for(addresses: tuple[Address, ...], seconds: float, waiting: Callable[[list[str]], None]) -> list[str]:
+    """Wait until every address is ready; returns the names of those that are not after `seconds`.
+
+    `waiting` is told the names that are still missing whenever that changes.
+    """
+    missing, told = list(addresses), -1
+    deadline = time.monotonic() + seconds
+    while missing and time.monotonic() < deadline:
+        missing = [address for address in missing if not answers(address)]
+        if missing and len(missing) != told:
+            told = len(missing)
+            waiting([address.name for address in missing])
+        if missing:
+            time.sleep(0.5)
+    return [address.name for address in missing]
+
+
+def use_running_server() -> bool:
+    """Let the flows of this process report to the Prefect server of the running bank, if there is one.
+
+    Without one, Prefect starts a temporary server over the same database, so the runs are seen later all the same.
+    """
+    if "PREFECT_API_URL" in os.environ:
+        return True
+    if not answers(ADDRESSES[0]):
+        return False
+    os.environ["PREFECT_API_URL"] = f"{PREFECT}/api"
+    return True
+
+
+def table() -> str:
+    """The addresses as lines of text."""
+    width = max(len(address.name) for address in ADDRESSES)
+    return "\n".join(f"  {address.name:<{width}}  {address.url:<22}  {address.use}" for address in ADDRESSES)

@@ -1,0 +1,40 @@
+"""What `make up` adds to the services: the main job once, the table of addresses, then silence until Ctrl-C."""
+
+import signal
+import sys
+import threading
+
+from flows.addresses import ADDRESSES, table, use_running_server, wait_for
+
+STARTING = 300.0
+
+
+def main() -> int:
+    """Run the pipeline on the started services; returns the exit status."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    if wait_for(ADDRESSES[:1], STARTING, _waiting):
+        print(f"The Prefect server did not start within {STARTING:.0f} s: see its lines above.", flush=True)
+        return 1
+    use_running_server()
+    from flows.pipeline import run_once  # importing Prefect before the server is known would bind to a temporary one
+
+    status = run_once([])
+    if status:
+        return status
+    missing = wait_for(ADDRESSES, STARTING, _waiting)
+    if missing:
+        print(f"Not ready after {STARTING:.0f} s: {', '.join(missing)}; see their lines above.", flush=True)
+        return 1
+    print(f"\nOpora is up:\n\n{table()}\n\nCtrl-C stops everything.\n", flush=True)
+    stopped.wait()
+    return 0
+
+
+def _waiting(names: list[str]) -> None:
+    print(f"waiting for {', '.join(names)} ...", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""One row per score: what it holds and how it lies in the database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pandas as pd
+from sqlalchemy import Boolean, Column, DateTime, Dialect, Float, Index, MetaData, Table, Text, TypeDecorator
+
+from clock import now
+
+OK = "ok"
+
+
+class UnfitRow(ValueError):
+    """A row that cannot be kept as it is; the message names the field and what it takes."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware datetimes, in UTC on every database (SQLite itself knows no time zones)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        """Normalise to UTC, which also makes the text that SQLite compares sortable."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        """Give back an aware datetime."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+SCHEMA = MetaData()
+JOURNAL = Table(
+    "journal",
+    SCHEMA,
+    Column("score_id", Text, primary_key=True),
+    Column("ts", UtcTime, nullable=False),
+    Column("use_case", Text, nullable=False),
+    Column("client_id", Text),
+    Column("source", Text, nullable=False),
+    Column("is_simulation", Boolean, nullable=False),
+    Column("features", Text, nullable=False),
+    Column("score", Text),
+    Column("decision", Text),
+    Column("model_version", Text),
+    Column("latency_ms", Float, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error", Text),
+    Index("journal_use_case_ts", "use_case", "ts"),
+)
+_TEXTS = ("score_id", "use_case", "client_id", "source", "model_version", "status", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One score as it was given, or one that failed.
+
+    Attributes:
+        use_case: income, prescoring, recommendation or fraud.
+        source: who asked, e.g. "api", "card", "batch".
+        features: name → value as the model saw them; NaN, None and NA all mean missing.
+        score: output → prediction, always a mapping: {"fraud": 0.01}, {"bank_a": 0.7, "bank_b": …}; None when scoring failed.
+        decision: output → what was decided on it: {"fraud": "high"}, {"bank_a": "approve", …}; None where nothing is decided.
+        model_version: registry version that computed the score; None when none was loaded.
+        latency_ms: from the request's arrival to the score, in milliseconds.
+        client_id: the caller's id of the client, if one was given.
+        is_simulation: a what-if question, not an event in the life of a client; left out of drift and quality.
+        status: "ok", or a word for what went wrong; then `error` says it in a sentence without identifiers.
+    """
+
+    use_case: str
+    source: str
+    features: Mapping[str, Any]
+    score: Mapping[str, float] | None
+    model_version: str | None
+    latency_ms: float
+    decision: Mapping[str, str] | None = None
+    client_id: str | None = None
+    is_simulation: bool = False
+    status: str = OK
+    error: str | None = None
+    score_id: str = field(default_factory=lambda: uuid4().hex)
+    ts: datetime = field(default_factory=now)
+
+    def columns(self) -> dict[str, Any]:
+        """The row as the database takes it.
+
+        Raises:
+            UnfitRow: a text cannot be stored, a value is no JSON, or `ts` has no time zone.
+        """
+        if self.ts.tzinfo is None:
+            raise UnfitRow("ts has no time zone: take it from clock.now()")
+        texts = {name: _storable(name, getattr(self, name)) for name in _TEXTS}
+        return {
+            **texts,
+            "ts": self.ts,
+            "is_simulation": self.is_simulation,
+            "features": _json("features", self.features),
+            "score": None if self.score is None else _json("score", self.score),
+            "decision": None if self.decision is None else _json("decision", self.decision),
+            "latency_ms": float(self.latency_ms),
+        }
+
+
+def _storable(name: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    if "\x00" in text or not _is_utf8(text):
+        raise UnfitRow(f"{name} holds characters that no database stores (NUL or half a surrogate pair): refuse it at the edge")
+    return text
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _json(name: str, values: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(values, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    except TypeError as error:
+        raise UnfitRow(f"{name} is not a mapping of names to numbers, texts, times or nothing: {error}") from None
+
+
+def _plain(value: object) -> object:
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, date):  # pandas.Timestamp among them
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

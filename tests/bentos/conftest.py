@@ -1,0 +1,106 @@
+"""Real models in a real registry, a real journal and real online features, all small and in a folder of their own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from bentos.application import guarded
+from bentos.backend import Backend
+from features.sets import FEATURE_SETS
+from features.tables import BANKS, PRODUCTS
+from registry import models
+from registry.encoding import encode, learn_columns
+from registry.scorer import REFERENCE, Output, inverse_link, write_manifest
+from settings import Settings
+
+OUTPUTS = {"income": ("income",), "prescoring": BANKS, "recommendation": ("accepted",), "fraud": ("fraud",)}
+THRESHOLDS = {"fraud": {"fraud": {"medium": 0.26, "high": 0.8}}, "prescoring": {bank: {"approve": 0.5} for bank in BANKS}}
+
+
+def feature_rows(use_case: str, rows: int, seed: int) -> pd.DataFrame:
+    """Random rows with the columns and types of a feature set, a tenth of the values missing."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(index=range(rows))
+    for column in FEATURE_SETS[use_case].columns:
+        if column.name == "product":
+            frame[column.name] = rng.choice(PRODUCTS, rows)
+        elif column.categorical:
+            frame[column.name] = rng.choice(["a", "b", "c"], rows)
+        else:
+            frame[column.name] = np.where(rng.random(rows) < 0.1, np.nan, rng.lognormal(1, 1, rows))
+    return frame
+
+
+def fit(use_case: str, folder: Path, seed: int) -> None:
+    """Train small LightGBM models on rows whose labels depend on the first numeric features, and seal the scorer folder."""
+    frame = feature_rows(use_case, 400, seed)
+    rng = np.random.default_rng(seed)
+    columns = learn_columns(frame, list(frame.columns))
+    matrix = encode(frame, columns)
+    signal = np.nan_to_num(matrix[:, [index for index, column in enumerate(columns) if column.vocabulary is None]]).sum(axis=1)
+    signal = (signal - signal.mean()) / signal.std() + rng.normal(0, 0.3, len(frame))
+    link = "log" if use_case == "income" else "logit"
+    outputs = []
+    for output in OUTPUTS[use_case]:
+        labels = 13 + signal / 2 if link == "log" else (signal > 0).astype(float)
+        objective = "regression" if link == "log" else "binary"
+        categories = [index for index, column in enumerate(columns) if column.vocabulary is not None]
+        data = lightgbm.Dataset(matrix, labels, categorical_feature=categories)
+        parameters = {"objective": objective, "verbose": -1, "seed": seed, "num_threads": 1, "num_leaves": 7}
+        booster = lightgbm.train(parameters, data, 20)
+        booster.save_model(folder / f"{output}.txt")
+        outputs.append(Output(output, "lightgbm", f"{output}.txt", link, 0.4 if link == "log" else None))
+        frame[f"prediction_{output}"] = inverse_link(link, np.asarray(booster.predict(matrix, raw_score=True)))
+    frame.to_parquet(folder / REFERENCE)
+    metadata = {"use_case": use_case, "trained_at": "2026-01-01T00:00:00+00:00", "seed": seed}
+    write_manifest(folder, columns, tuple(outputs), THRESHOLDS.get(use_case, {}), metadata)
+
+
+@pytest.fixture(scope="session")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a bank of its own: its registry, journal and online features lie in one temporary folder."""
+    return Settings(var=tmp_path_factory.mktemp("bank"), champion_poll_seconds=0.05)
+
+
+@pytest.fixture(scope="session")
+def promote(bank: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], str]:
+    """Trains with a seed, registers and promotes; gives the version."""
+
+    def promoted(use_case: str, seed: int) -> str:
+        folder = tmp_path_factory.mktemp(use_case)
+        fit(use_case, folder, seed)
+        with models.training_run(use_case, "test", bank) as run_id:
+            version = models.log(folder, run_id, use_case, bank)
+        models.client(bank).set_registered_model_alias(use_case, models.CHAMPION, version)
+        return version
+
+    return promoted
+
+
+@pytest.fixture(scope="session")
+def opened(bank: Settings, promote: Callable[[str, int], str]) -> Iterator[Callable[[str], Backend]]:
+    """Opens the backend of a use case, with a first champion, once per session."""
+    backends: dict[str, Backend] = {}
+
+    def open_backend(use_case: str) -> Backend:
+        if use_case not in backends:
+            promote(use_case, 1)
+            backends[use_case] = Backend(use_case, bank)
+            backends[use_case].champion.look()
+            backends[use_case].start()
+        return backends[use_case]
+
+    yield open_backend
+    for backend in backends.values():
+        backend.stop()
+
+
+def client_of(app: FastAPI, config: Settings) -> TestClient:
+    """A caller of the guarded application that sees what a caller on this machine would see."""
+    return TestClient(guarded(app, config), base_url="http://127.0.0.1", raise_server_exceptions=False)

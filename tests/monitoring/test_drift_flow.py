@@ -1,0 +1,117 @@
+"""The drift flow on a real champion: from journal to artifacts, report and event."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from prefect import get_client
+from prefect.exceptions import ParameterTypeError
+from prefect.testing.utilities import prefect_test_harness
+
+import settings as settings_module
+from database import open_database
+from flows.drift import DriftRequest, drift
+from monitoring.batch import batch_rows
+from monitoring.drift import NothingToCompare
+from monitoring.journal import Journal
+from registry import models, promotion
+from settings import Settings
+from training.fit import train
+from training.search import Budget
+from training.task import TrainingTask
+
+pytestmark = pytest.mark.integration
+
+
+def clients(rows: int, seed: int, inflation: float = 1.0) -> pd.DataFrame:
+    """Clients whose income follows their spending."""
+    rng = np.random.default_rng(seed)
+    spending = rng.lognormal(11, 0.6, rows)
+    return pd.DataFrame(
+        {
+            "client_code": [f"CANARY-{index}" for index in range(rows)],
+            "spending": spending * inflation,
+            "city": rng.choice(["Алматы", "Астана"], rows),
+            "income": spending * 2.5 * rng.lognormal(0, 0.15, rows),
+            "as_of": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(rows), "h"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A `var` of this module's own with an income champion and a Prefect server."""
+    var = tmp_path_factory.mktemp("var")
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
+        patch.setenv("OPORA_VAR", str(var))
+        settings_module.settings.cache_clear()
+        task = TrainingTask("income", ("income",), "regression", "wmae", ("spending", "city"), time="as_of", positive=True)
+        folder = var / "scorer"
+        folder.mkdir()
+        trained = train(task, clients(1500, 1), folder, Budget(2, 30), 1, lambda share, sentence: None)
+        with models.training_run("income", "test") as run_id:
+            version = models.log(trained.folder, run_id, "income")
+        assert promotion.gate("income", version, trained.holdout).promoted
+        yield settings_module.settings()
+    settings_module.settings.cache_clear()
+
+
+def score(config: Settings, frame: pd.DataFrame) -> None:
+    with Journal(open_database(config.database("journal"))) as journal:
+        journal.write(batch_rows(models.load_champion("income", config), frame))
+
+
+async def _post(path: str, body: dict[str, Any]) -> Any:
+    async with get_client() as client:
+        return (await client._client.post(path, json=body)).json()
+
+
+def artifacts() -> dict[str, dict[str, Any]]:
+    return {found["key"]: found for found in asyncio.run(_post("/artifacts/latest/filter", {}))}
+
+
+def events(name: str) -> list[dict[str, Any]]:
+    """Events of that name, as soon as the server has stored one (it does so every few seconds)."""
+    for _ in range(40):
+        found = asyncio.run(_post("/events/filter", {"filter": {"event": {"name": [name]}}}))["events"]
+        if found:
+            return found
+        time.sleep(0.5)
+    return []
+
+
+def test_a_champion_without_scores_says_so(config: Settings) -> None:
+    with pytest.raises(NothingToCompare, match="0 current rows"):
+        drift(DriftRequest(use_case="income"))
+
+
+def test_drifted_clients_give_a_report_three_artifacts_and_an_event(config: Settings) -> None:
+    score(config, clients(400, 2, inflation=3.0))
+    result = drift(DriftRequest(use_case="income"))
+    assert result.alarm
+    assert "spending" in result.drifted
+    assert "city" not in result.drifted
+    assert result.html.is_file()
+    made = artifacts()
+    assert {"drift-income", "drift-columns-income", "drift-report-income"} <= set(made)
+    assert result.link in made["drift-income"]["data"]
+    assert "Compared" in made["drift-income"]["data"]
+    assert "spending" in made["drift-columns-income"]["data"]
+    (event,) = events("opora.drift.income")
+    assert event["payload"]["use_case"] == "income"
+    assert event["payload"]["drifted"] == list(result.drifted)
+
+
+def test_p23_neither_the_report_nor_the_workspace_knows_a_client(config: Settings) -> None:
+    files = [path for folder in ("reports", "evidently") for path in (config.var / folder).rglob("*") if path.is_file()]
+    assert len(files) >= 3
+    assert not [path for path in files if b"CANARY" in path.read_bytes()]
+
+
+def test_a_request_outside_its_limits_is_refused(config: Settings) -> None:
+    with pytest.raises(ParameterTypeError, match="days"):
+        drift({"use_case": "income", "days": 0})

@@ -1,0 +1,324 @@
+"""The journal's promises: durable when write returns, complete, bounded, shared commits."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event, text
+
+from clock import now
+from database import open_database
+from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
+from monitoring.rows import JOURNAL
+
+ROOT = Path(__file__).parents[2]
+DAY = timedelta(days=1)
+
+
+def row(**fields: object) -> JournalRow:
+    given = {"use_case": "fraud", "source": "api", "features": {"amount": 10.0}, "score": {"fraud": 0.25}}
+    return JournalRow(**{**given, "model_version": "3", "latency_ms": 1.5, **fields})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
+
+
+def in_threads(work: list) -> list[BaseException | None]:
+    """Run every piece of work in a thread of its own; its error or None, in order."""
+    errors: list[BaseException | None] = [None] * len(work)
+
+    def run(index: int) -> None:
+        try:
+            work[index]()
+        except Exception as error:  # noqa: BLE001 - handed to the test
+            errors[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(work))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+@contextmanager
+def locked(engine: Engine) -> Iterator[object]:
+    """Keep every writer of the journal out while the block runs."""
+    lock = "LOCK TABLE journal IN ACCESS EXCLUSIVE MODE" if engine.dialect.name == "postgresql" else "SELECT 1"
+    with engine.begin() as connection:
+        connection.execute(text(lock))
+        yield connection
+
+
+def test_a_row_comes_back_with_every_field_of_the_contract(engine: Engine) -> None:
+    written = row(
+        client_id="Клиент 7",
+        features={"amount": 10.0, "os": None, "share": float("nan"), "phone": "x"},
+        decision={"fraud": "high"},
+        is_simulation=True,
+        status="failed",
+        error="no such column",
+        ts=datetime(2026, 3, 1, 5, tzinfo=UTC),
+    )
+    with Journal(engine) as journal:
+        journal.write([written])
+        found = journal.window("fraud", written.ts, written.ts + DAY)
+    assert {column.name for column in JOURNAL.c} == {
+        *("score_id", "ts", "use_case", "client_id", "source", "is_simulation", "features", "score", "decision"),
+        *("model_version", "latency_ms", "status", "error"),
+    }
+    kept = found.iloc[0].to_dict()
+    for name in (
+        "score_id",
+        "ts",
+        "use_case",
+        "client_id",
+        "source",
+        "is_simulation",
+        "model_version",
+        "latency_ms",
+        "status",
+        "error",
+    ):
+        assert kept[name] == getattr(written, name), name
+    assert (kept["feature_amount"], kept["feature_phone"]) == (10.0, "x")
+    assert pd.isna(kept["feature_os"])
+    assert pd.isna(kept["feature_share"])
+    assert (kept["prediction_fraud"], kept["decision_fraud"]) == (0.25, "high")
+
+
+def test_a_use_case_with_several_outputs_has_a_column_for_each(engine: Engine) -> None:
+    with Journal(engine) as journal:
+        journal.write([row(use_case="prescoring", score={"bank_a": 0.7, "bank_b": 0.1}, decision={"bank_a": "approve"})])
+        found = journal.window("prescoring", now() - DAY, now() + DAY)
+    assert found.filter(regex="^(prediction|decision)_").iloc[0].to_dict() == {
+        "prediction_bank_a": 0.7,
+        "prediction_bank_b": 0.1,
+        "decision_bank_a": "approve",
+    }
+
+
+def test_the_window_is_half_open_in_utc_and_sorted(engine: Engine) -> None:
+    start = datetime(2026, 3, 29, tzinfo=UTC)
+    almaty = datetime.fromisoformat("2026-03-29T05:00:00+05:00")  # the same moment as `start`
+    rows = [row(ts=start + timedelta(hours=2)), row(ts=almaty), row(ts=start + DAY), row(ts=start - timedelta(microseconds=1))]
+    with Journal(engine) as journal:
+        journal.write([*rows, row(use_case="income", ts=start)])
+        found = journal.window("fraud", start, start + DAY)
+        empty = journal.window("fraud", start + 2 * DAY, start + 3 * DAY)
+    assert found.score_id.tolist() == [rows[1].score_id, rows[0].score_id]
+    assert empty.empty
+
+
+def test_a_sample_holds_real_scores_of_the_version_only_and_the_seed_decides_which(engine: Engine) -> None:
+    real = [row(score_id=f"{index:03}") for index in range(300)]
+    others = [row(is_simulation=True), row(status="failed", score=None), row(model_version="2"), row(use_case="income")]
+    with Journal(engine) as journal:
+        journal.write([*real, *others])
+        first, again, other = (journal.sample("fraud", "3", now() - DAY, now() + DAY, 40, seed) for seed in (1, 1, 2))
+        everything = journal.sample("fraud", "3", now() - DAY, now() + DAY, 1000, 1)
+    assert (len(first.frame), first.total) == (40, 300)
+    assert set(first.frame.score_id) == set(again.frame.score_id) != set(other.frame.score_id)
+    assert set(everything.frame.score_id) == {one.score_id for one in real}
+
+
+def test_rows_of_concurrent_callers_are_all_there_and_share_commits(engine: Engine) -> None:
+    event.listen(engine, "commit", lambda connection: time.sleep(0.005))  # a disk that takes its time
+    rows = [[row() for _ in range(40)] for _ in range(8)]
+    with Journal(engine) as journal:
+        errors = in_threads([lambda mine=mine: [journal.write([one]) for one in mine] for mine in rows])
+        found = journal.window("fraud", now() - DAY, now() + DAY)
+    assert errors == [None] * 8
+    assert set(found.score_id) == {one.score_id for mine in rows for one in mine}
+    assert journal.commits <= 320 / 2
+
+
+def test_a_batch_of_20_000_rows_is_one_transaction(engine: Engine) -> None:
+    features = {f"feature {index}": index * 1.25 for index in range(30)}
+    with Journal(engine) as journal:
+        journal.write([row(features=features) for _ in range(20_000)])
+        assert journal.commits == 1
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM journal")).scalar_one() == 20_000
+
+
+def test_a_full_queue_makes_callers_wait_and_then_says_so_and_drops_nothing(engine: Engine) -> None:
+    accepted = [row() for _ in range(5)]
+    with Journal(engine, capacity=5, patience=0.3) as journal:
+        with locked(engine):
+            threads = [threading.Thread(target=journal.write, args=([one],)) for one in accepted]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.2)
+            started = time.monotonic()
+            with pytest.raises(JournalFull, match="room for 5"):
+                journal.write([row()])
+            assert time.monotonic() - started >= 0.3
+        for thread in threads:
+            thread.join()
+        journal.write([row()])  # room again
+        found = journal.window("fraud", now() - DAY, now() + DAY)
+    assert {one.score_id for one in accepted} < set(found.score_id)
+    assert len(found) == 6
+
+
+def test_a_call_larger_than_the_queue_is_let_in_alone(engine: Engine) -> None:
+    with Journal(engine, capacity=5, patience=0.1) as journal:
+        journal.write([row() for _ in range(50)])
+        assert len(journal.window("fraud", now() - DAY, now() + DAY)) == 50
+
+
+def test_a_write_error_reaches_every_caller_of_the_batch_and_the_journal_lives_on(engine: Engine) -> None:
+    with Journal(engine) as journal:
+        errors: list[BaseException | None] = []
+        with locked(engine) as connection:
+            callers = threading.Thread(target=lambda: errors.extend(in_threads([lambda: journal.write([row()])] * 3)))
+            callers.start()
+            time.sleep(0.2)
+            connection.execute(text("ALTER TABLE journal RENAME TO away"))
+        callers.join()
+        assert [type(error) for error in errors] == [JournalNotWritten] * 3
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE away RENAME TO journal"))
+        journal.write([row()])
+        assert len(journal.window("fraud", now() - DAY, now() + DAY)) == 1
+
+
+def test_a_bad_row_costs_only_its_own_caller_and_the_error_quotes_no_values(engine: Engine) -> None:
+    twice = row(score_id="canary-4711")
+    with Journal(engine) as journal:
+        journal.write([twice])
+        results: list[BaseException | None] = []
+        with locked(engine):
+            work = [lambda: journal.write([row(), twice]), *[lambda: journal.write([row()])] * 3]
+            callers = threading.Thread(target=lambda: results.extend(in_threads(work)))
+            callers.start()
+            time.sleep(0.2)
+        callers.join()
+        found = journal.window("fraud", now() - DAY, now() + DAY)
+    assert [type(error) for error in results] == [JournalNotWritten, *[type(None)] * 3]
+    assert "canary" not in str(results[0])
+    assert len(found) == 4  # the good row of the bad call is not kept either
+
+
+def test_closing_writes_what_waits_and_then_refuses(engine: Engine) -> None:
+    journal = Journal(engine)
+    callers = [threading.Thread(target=journal.write, args=([row()],)) for _ in range(4)]
+    with locked(engine):
+        for caller in callers:
+            caller.start()
+        time.sleep(0.2)
+    journal.close()
+    for caller in callers:
+        caller.join()
+    journal.close()
+    with pytest.raises(JournalClosed):
+        journal.write([row()])
+    with Journal(engine) as reopened:
+        assert len(reopened.window("fraud", now() - DAY, now() + DAY)) == 4
+
+
+def test_services_that_start_together_make_the_table_once(database_url: str) -> None:
+    engines = [open_database(database_url) for _ in range(6)]
+    assert in_threads([lambda one=one: Journal(one).close() for one in engines]) == [None] * 6
+    for one in engines:
+        one.dispose()
+
+
+KILLED = """
+import sys, threading
+from database import open_database
+from monitoring.journal import Journal, JournalRow
+journal = Journal(open_database(sys.argv[1]))
+def go():
+    while True:
+        row = JournalRow("fraud", "api", {"amount": 1.0}, {"fraud": 0.5}, "1", 1.0)
+        journal.write([row])
+        sys.stdout.write(row.score_id + "\\n")
+        sys.stdout.flush()
+for _ in range(4):
+    threading.Thread(target=go).start()
+"""
+
+
+def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str) -> None:
+    acknowledged: set[str] = set()
+    for _ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", KILLED, database_url],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert writer.stdout
+        lines = [writer.stdout.readline() for _ in range(random.randint(1, 200))]
+        writer.send_signal(signal.SIGKILL)
+        lines += writer.stdout.readlines()
+        writer.wait()
+        acknowledged |= {line.strip() for line in lines if len(line) == 33}
+    with Journal(open_database(database_url)) as journal:
+        found = set(journal.window("fraud", now() - DAY, now() + DAY).score_id)
+    assert acknowledged
+    assert acknowledged <= found
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"client_id": "a\x00b"},
+        {"client_id": "\ud800"},
+        {"features": {"f": object()}},
+        {"score": {"fraud": "\ud800"}},
+        {"ts": datetime(2026, 1, 1)},  # noqa: DTZ001 - the naive time is the point
+    ],
+)
+def test_a_row_that_cannot_be_kept_is_refused_before_anything_is_written(fields: dict, tmp_path: Path) -> None:
+    with Journal(open_database(f"sqlite:///{tmp_path / 'journal.db'}")) as journal:
+        with pytest.raises(UnfitRow):
+            journal.write([row(), row(**fields)])
+        assert journal.window("fraud", now() - DAY, now() + DAY).empty
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.floats(), st.integers(-(2**53), 2**53), st.text(st.characters(exclude_categories=["Cs"]))
+)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), VALUES))
+def test_features_are_kept_as_they_are_and_whatever_is_no_number_is_missing(features: dict) -> None:
+    kept = orjson.loads(row(features=features).columns()["features"])
+    assert kept == {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in features.items()
+    }
+
+
+def test_values_of_pandas_and_numpy_are_kept_too() -> None:
+    features = {
+        "a": np.float32(0.5),
+        "b": np.int64(3),
+        "c": pd.NA,
+        "d": pd.Timestamp("2026-01-01"),
+        "e": np.bool_(True),
+        "f": pd.NaT,
+    }
+    assert orjson.loads(row(features=features).columns()["features"]) == {
+        **{"a": 0.5, "b": 3, "c": None, "d": "2026-01-01T00:00:00", "e": True, "f": None}
+    }
