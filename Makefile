@@ -16,6 +16,10 @@ export BENTOML_HOME := $(OPORA_VAR)/bentoml
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
+
+# Waiting OpenMP threads sleep: spinning would slow down whatever else runs beside a training.
+export OMP_WAIT_POLICY := PASSIVE
 
 SERVICES := prefect mlflow evidently consent income prescoring recommendation fraud flows
 PACKAGES := settings.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows bench
@@ -29,7 +33,7 @@ serve: $(VENV)/.runtime ## the services only, over what the pipeline has left
 	@exec honcho start $(SERVICES)
 
 pipeline: $(VENV)/.runtime ## the main job once; its status is the exit status
-	@python -m flows.pipeline
+	@python -m flows.run_pipeline
 
 ingest: $(VENV)/.runtime ## make ingest TABLE=transactions FILE=purchases.csv
 	@python -m flows.ingest --table "$(TABLE)" --file "$(FILE)"

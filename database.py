@@ -1,10 +1,28 @@
 """The one way to open a database: durable SQLite (WAL) or PostgreSQL, by URL."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Column type of aware datetimes, in UTC on every database (SQLite itself knows no time zones)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Normalise to UTC, which also makes the text that SQLite compares sortable."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Give back an aware datetime."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class NotDurable(Exception):

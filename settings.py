@@ -74,7 +74,9 @@ class Settings(BaseSettings):
         1.5, gt=0, description="zCDP a client may be charged in a calendar year, all partners together."
     )
     yearly_partner_rho: float = Field(
-        1.5, gt=0, description="zCDP that the reports of one partner may cost in a calendar year; what would exceed it is refused."
+        1.5,
+        gt=0,
+        description="zCDP that the reports of one partner may cost in a calendar year; what would exceed it is refused.",
     )
 
     @property

@@ -15,7 +15,7 @@ CLIENTS = 5000
 
 
 def main() -> None:
-    """Run `python -m flows.pipeline` on an empty `var`, then again on what it left, and print both."""
+    """Run `python -m flows.run_pipeline` on an empty `var`, then again on what it left, and print both."""
     with tempfile.TemporaryDirectory() as var:
         first, again = run(var), run(var)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
@@ -30,7 +30,7 @@ def run(var: str) -> float:
     environment = {**os.environ, "OPORA_VAR": var, "PREFECT_HOME": str(Path(var) / "prefect")}
     environment.pop("PREFECT_API_URL", None)
     started = time.monotonic()
-    command = [sys.executable, "-m", "flows.pipeline", "--clients", str(CLIENTS)]
+    command = [sys.executable, "-m", "flows.run_pipeline", "--clients", str(CLIENTS)]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     return time.monotonic() - started
 

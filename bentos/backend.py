@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bentos.champion import ChampionFollower
+from bentos.rows import records_of
 from database import open_database
 from edge.errors import RequestRefused
 from edge.keys import check_binding
@@ -62,8 +63,8 @@ class Backend:
         try:
             return model.scorer.predict(frame)
         except Exception as error:
-            features = {str(name): value for name, value in frame.iloc[0].items()}
-            self.keep([self.row(model, features, None, started, client_id, error=type(error).__name__)])
+            said = type(error).__name__
+            self.keep([self.row(model, features, None, started, client_id, error=said) for features in records_of(frame)])
             raise
 
     def row(

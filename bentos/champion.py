@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from edge.errors import RequestRefused
@@ -11,6 +12,9 @@ from settings import Settings
 
 if TYPE_CHECKING:
     from registry.models import LoadedModel
+
+_RETRY_SECONDS = 30.0
+"""How long a version that could not be loaded is left alone, unless another one becomes champion."""
 
 logger = logging.getLogger("opora.champion")
 
@@ -27,6 +31,8 @@ class ChampionFollower:
         self._config = config
         self._current: LoadedModel | None = None
         self._complaint = ""
+        self._failing = ""
+        self._retry_at = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"champion-{use_case}", daemon=True)
 
@@ -66,10 +72,12 @@ class ChampionFollower:
         from registry.models import champion_version, load_version  # imports MLflow: seconds that the start need not wait for
 
         version = champion_version(self.use_case, self._config)
-        if version is None or (self._current is not None and self._current.version == version):
+        known = self._current.version if self._current else None
+        if version is None or version == known or (version == self._failing and time.monotonic() < self._retry_at):
             return
+        self._failing, self._retry_at = version, time.monotonic() + _RETRY_SECONDS
         self._current = load_version(self.use_case, version, self._config)
-        self._complaint = ""
+        self._failing, self._complaint = "", ""
         logger.info("%s: version %s serves now", self.use_case, version)
 
     def _follow(self) -> None:
@@ -77,11 +85,13 @@ class ChampionFollower:
             try:
                 self.look()
             except Exception as error:  # noqa: BLE001 - nothing that goes wrong with a new version may end the following
-                self._complain(f"{type(error).__name__}: {error}")
+                self._complain(error)
             self._stopped.wait(self._config.champion_poll_seconds)
 
-    def _complain(self, complaint: str) -> None:
+    def _complain(self, error: Exception) -> None:
+        complaint = f"{self._failing} {type(error).__name__}"
         if complaint != self._complaint:  # once, not at every poll
             serving = "no version serves" if self._current is None else f"version {self._current.version} keeps serving"
-            logger.error("%s: %s; %s", self.use_case, complaint, serving)
+            tried = f"version {self._failing}" if self._failing else "the registry"
+            logger.error("%s: %s: %s: %s; %s", self.use_case, tried, type(error).__name__, error, serving)
         self._complaint = complaint

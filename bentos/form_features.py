@@ -32,5 +32,6 @@ class FormFeatures:
         with self._lock:
             self._connection.register("form", table)
             answer = self._connection.execute(self._sql)
-            names = [column[0] for column in answer.description or ()]
-            return dict(zip(names, answer.fetchone() or (), strict=True))
+            names = [column[0] for column in answer.description]
+            (values,) = answer.fetchall()
+        return dict(zip(names, values, strict=True))

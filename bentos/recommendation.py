@@ -17,9 +17,10 @@ from bentos.bodies import ClientCode
 from bentos.catalogue import Product, Products, load_catalogue
 from bentos.clients import CLIENT_REFUSALS, unknown_client, without_features
 from bentos.facts import facts_of
-from bentos.rows import frame_of, seen_by
+from bentos.rows import frame_of, records_of, seen_by
 from bentos.served import Served
 from bentos.tariffs import Benefit, Facts
+from features.holdings import PRODUCT_SLUGS, with_products
 from settings import settings
 
 if TYPE_CHECKING:
@@ -64,13 +65,13 @@ class Scored:
         return self.candidate.benefit.tenge * self.propensity
 
 
-def candidates(products: Products, profile: Mapping[str, Any], facts: Facts) -> list[Candidate]:
-    """The products that the client does not hold, is eligible for and gains from."""
-    held = set(profile["holdings"] or ())
+def candidates(products: Products, profile: Mapping[str, Any], behaviour: Mapping[str, Any], facts: Facts) -> list[Candidate]:
+    """The products that the client does not hold, is eligible for and gains from (at least a tenge a year)."""
     possible = (
         product
         for product in products.product
-        if product.name not in held and product.eligibility.admits(profile["age"], profile["status"], facts)
+        if not behaviour.get(f"holds_{PRODUCT_SLUGS[product.name]}")
+        and product.eligibility.admits(profile["age"], profile["status"], facts)
     )
     found = [Candidate(product, product.tariff.benefit(facts)) for product in possible]
     return [candidate for candidate in found if candidate.benefit.tenge >= 1]
@@ -103,10 +104,10 @@ class Recommender:
         started = time.perf_counter()
         model = self._backend.champion.model()
         profile, behaviour = self._known(client_code)
-        found = candidates(self._products, profile, facts_of(profile, behaviour))
+        found = candidates(self._products, profile, behaviour, facts_of(profile, behaviour))
         if not found:
             return []
-        ranked = sorted(self._score(model, found, profile, behaviour, started, client_code), key=_order)
+        ranked = sorted(self._score(model, found, behaviour, started, client_code), key=_order)
         kept = [
             self._backend.row(
                 model,
@@ -145,12 +146,12 @@ class Recommender:
         self,
         model: LoadedModel,
         found: list[Candidate],
-        profile: Mapping[str, Any],
         behaviour: Mapping[str, Any],
         started: float,
         client_code: str,
     ) -> list[Scored]:
-        rows = [seen_by(model.scorer, {"product": candidate.product.name}, behaviour, profile) for candidate in found]
+        by_product = {record["product"]: record for record in records_of(with_products(frame_of(behaviour)))}
+        rows = [seen_by(model.scorer, by_product[candidate.product.name]) for candidate in found]
         propensities = self._backend.predict(model, frame_of(*rows), started, client_code)["accepted"]
         return [Scored(*parts) for parts in zip(found, rows, map(float, propensities), strict=True)]
 

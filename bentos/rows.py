@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
-from pydantic import Field, StringConstraints
+from pydantic import PlainValidator, StringConstraints, WithJsonSchema
 
 from edge.errors import RequestRefused
 
@@ -16,10 +16,27 @@ if TYPE_CHECKING:
 LARGEST = 1e15
 """No feature of a client is larger; what is, is a typing error."""
 
+_LONGEST_TEXT = 200
+
+
+def _feature_value(value: object) -> float | str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and len(value) <= _LONGEST_TEXT and value.isprintable():
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
+        return float(value)
+    raise ValueError(
+        f"should be a number between -1e15 and 1e15, a text of at most {_LONGEST_TEXT} printable characters, or null"
+    )
+
+
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-FeatureNumber = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-FeatureText = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
-FeatureValue = FeatureNumber | FeatureText | None
+FeatureValue = Annotated[
+    float | str | None,
+    PlainValidator(_feature_value),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "maxLength": _LONGEST_TEXT}, {"type": "null"}]}),
+]
 
 
 def check_given(given: Mapping[str, Any], scorer: Scorer) -> None:
@@ -48,3 +65,8 @@ def seen_by(scorer: Scorer, *sources: Mapping[str, Any]) -> dict[str, Any]:
 def frame_of(*rows: Mapping[str, Any]) -> pd.DataFrame:
     """Rows as the data frame that a Scorer takes."""
     return pd.DataFrame.from_records(list(rows))
+
+
+def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a data frame as mappings of names to values."""
+    return [{str(name): value for name, value in record.items()} for record in frame.to_dict("records")]

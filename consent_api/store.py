@@ -32,7 +32,7 @@ class Store:
         """A serialised transaction, durable when the block has ended; an exception inside leaves nothing behind.
 
         Raises:
-            SQLAlchemyError: the database is away, or another writer held it too long.
+            DBAPIError: the database is away, or another writer held it too long.
         """
         with self.engine.begin() as connection:
             if connection.dialect.name == "postgresql":
@@ -64,7 +64,7 @@ def open_store(url: str) -> Store:
     """Open the consent database at `url` (SQLite or PostgreSQL) and migrate it.
 
     Raises:
-        SQLAlchemyError: the database does not answer.
+        DBAPIError: the database does not answer.
     """
     store = Store(open_database(url))
     store.migrate()

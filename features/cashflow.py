@@ -4,8 +4,8 @@ import ibis
 from ibis.expr.types import Table
 
 from features.columns import FeatureColumn
-from features.tables import TRANSFER_TYPES
-from features.windows import TIYN, attach, day_number, moments_of, recent, sample_variance, tenge, whole_tiyn
+from features.tables import TRANSFER_TYPES, in_tenge
+from features.windows import UNITS, attach, day_number, moments_of, recent, sample_variance, tenge, whole_units
 
 DAYS = 90
 
@@ -114,7 +114,7 @@ def cashflow(transfers: Table, spine: Table, rates: dict[str, float]) -> Table:
     """
     moments = moments_of(spine)
     moved = transfers.select(
-        "client_code", "date", "type", "direction", tiyn=whole_tiyn(transfers.amount, transfers.currency, rates)
+        "client_code", "date", "type", "direction", units=whole_units(in_tenge(transfers.amount, transfers.currency, rates))
     )
     flows = attach(moments, _flows(moved, moments))
     wide = attach(flows, _salary(moved, moments))
@@ -124,16 +124,16 @@ def cashflow(transfers: Table, spine: Table, rates: dict[str, float]) -> Table:
 
 def _flows(moved: Table, moments: Table) -> Table:
     pairs = recent(moved, moments, "date", DAYS)
-    by_kind = pairs.group_by("client_code", "as_of", "type", "direction").agg(tiyn=pairs.tiyn.sum(), transfers=pairs.count())
+    by_kind = pairs.group_by("client_code", "as_of", "type", "direction").agg(units=pairs.units.sum(), transfers=pairs.count())
     grouped = attach(moments, by_kind)
 
     def total(*kinds: str) -> ibis.Value:
-        return tenge(grouped.tiyn.sum(where=grouped.type.isin(kinds)))
+        return tenge(grouped.units.sum(where=grouped.type.isin(kinds)))
 
     wide = grouped.group_by("client_code", "as_of").agg(
         **{f"{kind}_90d": total(kind) for kind in TRANSFER_TYPES},
-        inflow_90d=tenge(grouped.tiyn.sum(where=grouped.direction == "in")),
-        outflow_90d=tenge(grouped.tiyn.sum(where=grouped.direction == "out")),
+        inflow_90d=tenge(grouped.units.sum(where=grouped.direction == "in")),
+        outflow_90d=tenge(grouped.units.sum(where=grouped.direction == "out")),
         debt_payments_90d=total(*DEBT_PAYMENTS),
         savings_90d=total(*SAVINGS),
         fx_volume_90d=total("fx_buy", "fx_sell"),
@@ -146,7 +146,7 @@ def _flows(moved: Table, moments: Table) -> Table:
 def _salary(moved: Table, moments: Table) -> Table:
     salaries = moved.filter(moved.type == "salary_in")
     # Two salaries of the same instant are one payday, so that "the newest" and "the gap before" are never ambiguous.
-    paydays = salaries.group_by("client_code", "date").agg(tiyn=salaries.tiyn.sum(), payments=salaries.count())
+    paydays = salaries.group_by("client_code", "date").agg(units=salaries.units.sum(), payments=salaries.count())
     previous = paydays["date"].lag().over(group_by="client_code", order_by=paydays["date"])
     pairs = recent(paydays.mutate(previous=previous), moments, "date", DAYS)
     newest = pairs["date"].max().over(group_by=["client_code", "as_of"])
@@ -157,5 +157,5 @@ def _salary(moved: Table, moments: Table) -> Table:
         salary_count_90d=pairs.payments.sum().cast("int64"),
         salary_months_90d=pairs.month.nunique(),
         salary_gap_std_90d=sample_variance(pairs.gap.count(), pairs.gap.sum(), (pairs.gap * pairs.gap).sum()).sqrt(),
-        last_salary_90d=pairs.tiyn.max(where=pairs["date"] == pairs.newest).cast("float64") / TIYN,
+        last_salary_90d=pairs.units.max(where=pairs["date"] == pairs.newest).cast("float64") / UNITS,
     )

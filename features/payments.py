@@ -4,10 +4,13 @@ import ibis
 from ibis.expr.types import Table, Value
 
 from features.columns import FeatureColumn
-from features.windows import TIYN, attach, moments_of, seconds_between, tenge, trailing_sums
+from features.windows import attach, moments_of, seconds_between, tenge, trailing_sums, whole_units
 
 WINDOWS = (1, 7, 30)
-_ENTITIES = {"client": ("client_code", "клиента", "of the client"), "destination": ("destination_id", "получателя", "to the destination")}
+_ENTITIES = {
+    "client": ("client_code", "клиента", "of the client"),
+    "destination": ("destination_id", "получателя", "to the destination"),
+}
 
 
 def _days_ru(days: int) -> str:
@@ -105,7 +108,7 @@ def velocity(payments: Table, labels: Table, spine: Table, entity: str) -> Table
     measured = {}
     for days in WINDOWS:
         measured[f"{entity}_payments_{days}d"] = sums[f"payments_{days}d"]
-        measured[f"{entity}_amount_{days}d"] = tenge(sums[f"tiyn_{days}d"])
+        measured[f"{entity}_amount_{days}d"] = tenge(sums[f"units_{days}d"])
         measured[f"{entity}_labels_{days}d"] = sums[f"labels_{days}d"]
         measured[f"{entity}_fraud_share_{days}d"] = sums[f"frauds_{days}d"] / sums[f"labels_{days}d"].nullif(0)
     wide = sums.select(key, "as_of", **measured)
@@ -127,13 +130,9 @@ def first_payment(payments: Table, spine: Table, keys: tuple[str, ...], entity: 
 
 def _happenings(payments: Table, labels: Table, key: str) -> Table:
     zero, one = ibis.literal(0, "int64"), ibis.literal(1, "int64")
-    made = payments.select(key, at=payments.ts, payments=one, tiyn=_tiyn(payments.amount), labels=zero, frauds=zero)
+    made = payments.select(key, at=payments.ts, payments=one, units=whole_units(payments.amount), labels=zero, frauds=zero)
     told = labels.join(payments.select("transaction_id", "ts", key), "transaction_id")
     # A label older than its payment would tell of a payment that has not happened yet.
     told = told.filter(told.reported_at >= told.ts)
-    known = told.select(key, at=told.reported_at, payments=zero, tiyn=zero, labels=one, frauds=told.is_fraud.cast("int64"))
+    known = told.select(key, at=told.reported_at, payments=zero, units=zero, labels=one, frauds=told.is_fraud.cast("int64"))
     return ibis.union(made, known)
-
-
-def _tiyn(amount: Value) -> Value:
-    return (amount.cast("float64") * TIYN).round().cast("int64")

@@ -16,12 +16,22 @@ def _behaviour(name: str, dtype: str, ru: str, en: str, meaning: str) -> Feature
 
 BEHAVIOUR_COLUMNS = (
     _behaviour(
-        "os_ver_cnt_30d", "int64", "Версий ОС за 30 дней", "OS versions, 30 days", "Distinct operating system versions over 30 days"
+        "os_ver_cnt_30d",
+        "int64",
+        "Версий ОС за 30 дней",
+        "OS versions, 30 days",
+        "Distinct operating system versions over 30 days",
     ),
     _behaviour(
-        "phone_model_cnt_30d", "int64", "Моделей телефона за 30 дней", "Phone models, 30 days", "Distinct phone models over 30 days"
+        "phone_model_cnt_30d",
+        "int64",
+        "Моделей телефона за 30 дней",
+        "Phone models, 30 days",
+        "Distinct phone models over 30 days",
     ),
-    _behaviour("login_sessions_7d", "int64", "Входов за 7 дней", "Logins, 7 days", "Distinct one-minute slots with a login, 7 days"),
+    _behaviour(
+        "login_sessions_7d", "int64", "Входов за 7 дней", "Logins, 7 days", "Distinct one-minute slots with a login, 7 days"
+    ),
     _behaviour(
         "login_sessions_30d", "int64", "Входов за 30 дней", "Logins, 30 days", "Distinct one-minute slots with a login, 30 days"
     ),
@@ -77,7 +87,11 @@ BEHAVIOUR_COLUMNS = (
         "(std − mean) / (std + mean) of the intervals of 30 days, from −1 (regular) to 1 (bursts)",
     ),
     _behaviour(
-        "fano_factor_sessions", "float64", "Фактор Фано интервалов, с", "Fano factor of intervals, s", "Variance / mean of 30 days"
+        "fano_factor_sessions",
+        "float64",
+        "Фактор Фано интервалов, с",
+        "Fano factor of intervals, s",
+        "Variance / mean of 30 days",
     ),
     _behaviour(
         "zscore_interval_7d_vs_30d",

@@ -1,10 +1,11 @@
 """What a client spends by card: totals, categories, mean bill."""
 
+import ibis
 from ibis.expr.types import Table
 
 from features.columns import FeatureColumn
-from features.tables import CATEGORIES
-from features.windows import attach, days_before, moments_of, recent, tenge, whole_tiyn
+from features.tables import CATEGORIES, in_tenge
+from features.windows import attach, days_before, moments_of, recent, tenge, whole_units
 
 DAYS = 90
 
@@ -43,15 +44,31 @@ TOTAL_COLUMNS = (
         "Spending over 90 days divided by the number of purchases; missing without purchases",
     ),
 )
-SHARE_COLUMNS = tuple(
+SHARE_COLUMNS = (
+    *(
+        FeatureColumn(
+            f"share_{slug}_{DAYS}d",
+            "float64",
+            f"Доля трат «{category}» за {DAYS} дней",
+            f"Share of spending on {slug.replace('_', ' ')}, {DAYS} days",
+            f"Purchases of the category over all purchases of {DAYS} days, in tenge; 0 without purchases",
+        )
+        for category, slug in CATEGORIES.items()
+    ),
     FeatureColumn(
-        f"share_{slug}_{DAYS}d",
+        "share_top3_90d",
         "float64",
-        f"Доля трат «{category}» за {DAYS} дней",
-        f"Share of spending on {slug.replace('_', ' ')}, {DAYS} days",
-        f"Purchases of the category over all purchases of {DAYS} days, in tenge; 0 without purchases",
-    )
-    for category, slug in CATEGORIES.items()
+        "Доля трёх крупнейших категорий за 90 дней",
+        "Share of the three largest categories, 90 days",
+        "Purchases of the client's three largest categories over all purchases of 90 days; 0 without purchases",
+    ),
+    FeatureColumn(
+        "share_beyond_top3_90d",
+        "float64",
+        "Доля остальных категорий за 90 дней",
+        "Share beyond the three largest categories, 90 days",
+        "What share_top3_90d leaves; 0 without purchases",
+    ),
 )
 
 
@@ -66,37 +83,44 @@ def spending(transactions: Table, spine: Table, rates: dict[str, float]) -> Tabl
     Returns:
         One row per distinct (client_code, as_of) of the spine; no purchases = zeros.
     """
-    moments = moments_of(spine)
-    purchases = transactions.select(
-        "client_code", "date", "category", tiyn=whole_tiyn(transactions.amount, transactions.currency, rates)
-    )
-    pairs = recent(purchases, moments, "date", DAYS)
-    late = pairs["date"] >= days_before(pairs.as_of, 30)
-    # Grouping by category first compares each purchase with one name instead of with every one.
-    grouped = pairs.group_by("client_code", "as_of", "category").agg(
-        tiyn=pairs.tiyn.sum(), tiyn_30=pairs.tiyn.sum(where=late), purchases=pairs.count(), purchases_30=pairs.count(where=late)
-    )
-    return _pivot(attach(moments, grouped))
-
-
-def _pivot(grouped: Table) -> Table:
+    grouped = attach(moments_of(spine), _by_category(transactions, spine, rates))
     by_category = {
-        f"spend_{slug}_{DAYS}d": tenge(grouped.tiyn.sum(where=grouped.category == category))
+        f"spend_{slug}_{DAYS}d": tenge(grouped.units.sum(where=grouped.category == category))
         for category, slug in CATEGORIES.items()
     }
     totals = grouped.group_by("client_code", "as_of").agg(
         **by_category,
-        spend_total_30d=tenge(grouped.tiyn_30.sum()),
-        spend_total_90d=tenge(grouped.tiyn.sum()),
+        spend_total_30d=tenge(grouped.units_30.sum()),
+        spend_total_90d=tenge(grouped.units.sum()),
         purchase_count_30d=grouped.purchases_30.sum().fill_null(0).cast("int64"),
         purchase_count_90d=grouped.purchases.sum().fill_null(0).cast("int64"),
     )
     return totals.mutate(mean_bill_90d=totals.spend_total_90d / totals.purchase_count_90d.nullif(0))
 
 
-def shares(spent: Table) -> Table:
-    """`spent`, a result of `spending`, with `SHARE_COLUMNS`."""
+def spending_shares(transactions: Table, spine: Table, rates: dict[str, float]) -> Table:
+    """`spending` with `SHARE_COLUMNS` beside it; same arguments, same rows."""
+    spent = spending(transactions, spine, rates)
+    grouped = _by_category(transactions, spine, rates)
+    place = ibis.row_number().over(group_by=["client_code", "as_of"], order_by=[grouped.units.desc(), grouped.category])
+    largest = grouped.mutate(place=place)
+    top = largest.group_by("client_code", "as_of").agg(top3=tenge(largest.units.sum(where=largest.place < 3)))
+    spent = attach(spent, top)
     total = spent.spend_total_90d.nullif(0.0)
     return spent.mutate(
-        **{f"share_{slug}_{DAYS}d": (spent[f"spend_{slug}_{DAYS}d"] / total).fill_null(0.0) for slug in CATEGORIES.values()}
+        **{f"share_{slug}_{DAYS}d": (spent[f"spend_{slug}_{DAYS}d"] / total).fill_null(0.0) for slug in CATEGORIES.values()},
+        share_top3_90d=(spent.top3 / total).fill_null(0.0),
+        share_beyond_top3_90d=((spent.spend_total_90d - spent.top3) / total).fill_null(0.0),
+    ).drop("top3")
+
+
+def _by_category(transactions: Table, spine: Table, rates: dict[str, float]) -> Table:
+    """Sums and counts per client, as_of and category: each purchase meets one name here instead of every one."""
+    purchases = transactions.select(
+        "client_code", "date", "category", units=whole_units(in_tenge(transactions.amount, transactions.currency, rates))
+    )
+    pairs = recent(purchases, moments_of(spine), "date", DAYS)
+    late = pairs["date"] >= days_before(pairs.as_of, 30)
+    return pairs.group_by("client_code", "as_of", "category").agg(
+        units=pairs.units.sum(), units_30=pairs.units.sum(where=late), purchases=pairs.count(), purchases_30=pairs.count(where=late)
     )

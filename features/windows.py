@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import ibis
 from ibis.expr.types import IntegerValue, NumericValue, Table, TimestampValue, Value
 
-from features.tables import in_tenge
-
 EPOCH = ibis.timestamp("1970-01-01 00:00:00")
-TIYN = 100
-"""Tiyn in a tenge."""
+MOMENT = "timestamp(6)"
+UNITS = 10_000
+"""Money is added up in ten-thousandths of a tenge: amounts and rates have two decimals each."""
 
 
 def moments_of(spine: Table, key: str = "client_code") -> Table:
@@ -36,18 +35,18 @@ def seconds_between(start: Value, end: Value) -> IntegerValue:
     return end.delta(start, unit="second")
 
 
-def whole_tiyn(amount: Value, currency: Value, rates: dict[str, float]) -> IntegerValue:
-    """`amount` at the configured `rates`, in whole tiyn.
+def whole_units(amount: Value) -> IntegerValue:
+    """An amount in tenge as a whole number of units (see `UNITS`).
 
     Sums of whole numbers do not depend on the order of the rows, so a feature has the same bits in every run, on any
     number of threads; sums of floats do not.
     """
-    return (in_tenge(amount, currency, rates) * TIYN).round().cast("int64")
+    return (amount.cast("float64") * UNITS).round().cast("int64")
 
 
-def tenge(tiyn: NumericValue) -> NumericValue:
-    """A sum of tiyn as tenge; no rows = 0."""
-    return tiyn.cast("float64").fill_null(0.0) / TIYN
+def tenge(units: NumericValue) -> NumericValue:
+    """A sum of units as tenge; no rows = 0."""
+    return units.cast("float64").fill_null(0.0) / UNITS
 
 
 def sample_variance(count: Value, total: Value, squares: Value) -> NumericValue:
@@ -87,13 +86,19 @@ def trailing_sums(events: Table, moments: Table, key: str, days: Sequence[int]) 
     measures = [name for name in events.columns if name not in (key, "at")]
     zeros = {name: ibis.literal(0, "int64") for name in measures}
     probes = [
-        moments.select(key, "as_of", at=days_before(moments.as_of, back), back=ibis.literal(back, "int16"), **zeros)
+        moments.select(
+            key,
+            as_of=moments.as_of.cast(MOMENT),
+            at=days_before(moments.as_of, back).cast(MOMENT),
+            back=ibis.literal(back, "int16"),
+            **zeros,
+        )
         for back in (0, *days)
     ]
     happened = events.select(
         key,
-        as_of=ibis.null("timestamp(6)"),
-        at=events["at"],
+        as_of=ibis.null(MOMENT),
+        at=events["at"].cast(MOMENT),
         back=ibis.null("int16"),
         **{name: events[name].cast("int64") for name in measures},
     )

@@ -17,7 +17,9 @@ def main() -> None:
         train.to_deployment("train", description="Search, fit, register and gate one use case."),
         score.to_deployment("score", description="Score the newest rows of a use case with its champion, into the journal."),
         aggregate.to_deployment("aggregate", description="Make a partner's anonymised release of one month."),
-        drift.to_deployment("drift", description="Compare the journal with the champion's reference; write the Evidently report."),
+        drift.to_deployment(
+            "drift", description="Compare the journal with the champion's reference; write the Evidently report."
+        ),
         pipeline.to_deployment("pipeline", description="The main job: from raw tables to four champions, releases and reports."),
         pause_on_shutdown=False,
         limit=2,

@@ -72,7 +72,9 @@ def _scores(model: LoadedModel, request: DriftRequest, limits: DriftLimits, conf
 def _compare(model: LoadedModel, sample: Sample, limits: DriftLimits) -> DriftOutcome:
     scorer = model.scorer
     predictions = [f"prediction_{output}" for output in scorer.outputs]
-    current = sample.frame.rename(columns={f"feature_{name}": name for name in scorer.columns})
+    named = {f"feature_{name}": name for name in scorer.columns}  # a feature may be called like a field of the journal
+    kept = [column for column in sample.frame.columns if column in named or column in predictions]
+    current = sample.frame[kept].rename(columns=named)
     return drift_report(scorer.reference, current, scorer.columns, predictions, limits, sample.total)
 
 

@@ -1,10 +1,9 @@
-"""The main job: from raw tables to four champions, a release and drift reports. `python -m flows.pipeline` runs it once."""
+"""The main job: from raw tables to four champions, releases and drift reports."""
 
-import argparse
 import json
-import sys
-import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
@@ -12,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from database import open_database
 from features.current import newest_moment
-from features.lake import open_lake
+from features.lake import Lake, open_lake
 from features.online import OnlineStore, newest_rows
 from features.tables import TABLES
 from flows.aggregate import AggregateRequest, aggregate
+from flows.demo import give_consents
 from flows.drift import DriftRequest, drift
 from flows.ingest import IngestRequest, ingest
 from flows.score import ScoreRequest, score
@@ -36,53 +36,89 @@ class PipelineRequest(BaseModel):
 
 
 @flow(name="pipeline", validate_parameters=True)
-def pipeline(request: PipelineRequest) -> dict[str, str]:
-    """Raw tables → lake → online features → four champions → journal, release and drift reports; returns the champions."""
-    logger = get_run_logger()
+def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
+    """Raw tables → lake → online features → four champions → journal, drift reports and releases; one row per use case."""
     raw = settings().var / "raw"
     make_bank(request.clients, raw)
     for table in TABLES:
         ingest(IngestRequest(table=table, path=str(raw / table)))
-    versions = open_lake(settings()).versions()
-    if _finished() == {"lake": versions, "champions": _champions()}:
-        logger.info("nothing new in the lake: champions %s stay", _champions())
-        return _champions()
+    lake = open_lake(settings())
+    versions = lake.versions()
+    if _done() == {"lake": versions, "champions": _champions()}:
+        get_run_logger().info("the lake has nothing new: the champions stay")
+        return _summary({})
     publish_online_features()
-    for use_case in models.USE_CASES:
-        train(TrainRequest(use_case=use_case, trials=request.trials, seconds=request.seconds, seed=settings().seed))
+    reasons = {use_case: _renew(use_case, request) for use_case in models.USE_CASES}
+    give_demo_consents()
+    aggregate(AggregateRequest(period=_last_month(lake)))
+    _remember({"lake": versions, "champions": _champions()})
+    summary = _summary(reasons)
+    create_table_artifact(key="pipeline", table=summary, description="The champions that this run left.")
+    return summary
+
+
+def _renew(use_case: Any, request: PipelineRequest) -> str:
+    """Train a use case, score what is current with its champion, and compare that with the reference."""
+    trained = train(TrainRequest(use_case=use_case, trials=request.trials, seconds=request.seconds, seed=settings().seed))
+    if models.champion_version(use_case) is not None:
         score(ScoreRequest(use_case=use_case))
         drift(DriftRequest(use_case=use_case))
-    give_demo_consents()
-    aggregate(AggregateRequest(period=_last_month()))
-    _remember({"lake": versions, "champions": _champions()})
-    return _champions()
+    return trained.reason
 
 
 @task
 def make_bank(clients: int, raw: Path) -> None:
     """Simulate the bank where it is not there yet."""
-    simulate(SimulationConfig(clients=clients, seed=settings().seed), raw, print)
+    logger = get_run_logger()
+    bank = simulate(
+        SimulationConfig(clients=clients, seed=settings().seed), raw, lambda done, of: logger.info("chunk %d of %d", done, of)
+    )
+    logger.info("bank of %d clients %s", clients, "was there" if bank.reused else f"simulated in {bank.seconds:.0f} s")
 
 
 @task
 def publish_online_features() -> None:
     """Write the newest feature row of every client for serving."""
-    lake = open_lake(settings())
-    tables = {name: lake.read(name) for name in lake.versions()}
+    tables = _tables(open_lake(settings()))
     store = OnlineStore(open_database(settings().database("online")))
-    as_of = newest_moment(tables)
-    for name, rows in newest_rows(tables, as_of).items():
+    for name, rows in newest_rows(tables, newest_moment(tables)).items():
         store.write(name, rows.to_pandas())
 
 
-def _champions() -> dict[str, str]:
-    return {name: models.champion_version(name) or "none" for name in models.USE_CASES}
+@task
+def give_demo_consents() -> None:
+    """Let the simulated clients consent, so that there is something to release."""
+    clients = open_lake(settings()).read("clients").client_code.to_pandas().tolist()
+    get_run_logger().info("%d consents given by simulated clients", give_consents(sorted(clients)))
 
 
-def _finished() -> dict[str, object]:
+def _tables(lake: Lake) -> dict[str, Any]:
+    return {name: lake.read(name) for name in lake.versions()}
+
+
+def _last_month(lake: Lake) -> str:
+    """The newest calendar month that the purchases cover to its end."""
+    return f"{newest_moment(_tables(lake)).replace(day=1) - timedelta(days=1):%Y-%m}"
+
+
+def _champions() -> dict[str, str | None]:
+    return {name: models.champion_version(name) for name in models.USE_CASES}
+
+
+def _summary(reasons: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"use case": name, "champion": version or "none", "this run": reasons.get(name, "nothing new in the lake")}
+        for name, version in _champions().items()
+    ]
+
+
+def _done() -> dict[str, Any]:
     path = settings().var / "pipeline.json"
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def _remember(state: dict[str, object]) -> None:
-    (settings().var / "pipeline.json").write_text(json.dumps(state))
+def _remember(state: dict[str, Any]) -> None:
+    path = settings().var / "pipeline.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(state, indent=1))
+    fresh.replace(path)

@@ -4,7 +4,8 @@ import signal
 import sys
 import threading
 
-from flows.addresses import ADDRESSES, table, use_running_server, wait_for
+from flows import run_pipeline
+from flows.addresses import ADDRESSES, table, wait_for
 
 STARTING = 300.0
 
@@ -17,10 +18,7 @@ def main() -> int:
     if wait_for(ADDRESSES[:1], STARTING, _waiting):
         print(f"The Prefect server did not start within {STARTING:.0f} s: see its lines above.", flush=True)
         return 1
-    use_running_server()
-    from flows.pipeline import run_once  # importing Prefect before the server is known would bind to a temporary one
-
-    status = run_once([])
+    status = run_pipeline.main([])
     if status:
         return status
     missing = wait_for(ADDRESSES, STARTING, _waiting)

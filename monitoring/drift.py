@@ -107,29 +107,31 @@ def drift_report(
             f"{len(current)} current rows against {len(reference)} of the reference: at least {limits.fewest} scores are "
             "needed; score more, look further back (days), or lower OPORA_DRIFT_FEWEST_ROWS"
         )
+    sampling = _sampling(len(reference), total or len(current), limits)
+    sides = [frame.sample(min(limits.rows, len(frame)), random_state=limits.seed) for frame in (reference, current)]
+    pairs = pair_columns(sides[0], sides[1], [*features, *predictions], limits.seed)
+    if not any(pair.comparable for pair in pairs if pair.name in features):
+        raise NothingToCompare("no feature has values on both sides: retrain, or check what is journalled")
+    return _compare(pairs, set(predictions), sampling, limits)
+
+
+def _compare(pairs: list[ColumnPair], predictions: set[str], sampling: str, limits: DriftLimits) -> DriftOutcome:
     from monitoring.report import checks, drift_scores, run_report
 
-    sampling = _sampling(len(reference), total or len(current), limits)
-    frames = [frame.sample(min(limits.rows, len(frame)), random_state=limits.seed) for frame in (reference, current)]
-    pairs = pair_columns(frames[0], frames[1], [*features, *predictions], limits.seed)
-    comparable = {pair.name: pair for pair in pairs if pair.comparable}
-    if not any(name in comparable for name in features):
-        raise NothingToCompare(
-            "no feature has values both in the reference and in the window: retrain, or check what is journalled"
-        )
-    thresholds = {name: chance_threshold(pair, limits.distance, limits.seed) for name, pair in comparable.items()}
-    snapshot = run_report(
-        list(comparable.values()), thresholds, predictions, limits.share, limits.distance, _note(sampling, limits)
-    )
+    comparable = [pair for pair in pairs if pair.comparable]
+    thresholds = {pair.name: chance_threshold(pair, limits.distance, limits.seed) for pair in comparable}
+    note = _note(sampling, limits)
+    snapshot = run_report(comparable, thresholds, predictions, limits.share, limits.distance, note)
     scores = drift_scores(snapshot)
-    drifts = {pair.name: _judge(pair, scores.get(pair.name), thresholds.get(pair.name), limits.distance) for pair in pairs}
+    judged = [_judge(pair, scores.get(pair.name), thresholds.get(pair.name), limits.distance) for pair in pairs]
+    judged.sort(key=lambda column: column.score / column.threshold, reverse=True)
     return DriftOutcome(
         snapshot=snapshot,
-        features=_furthest_first([drifts[name] for name in features]),
-        predictions=_furthest_first([drifts[name] for name in predictions]),
+        features=tuple(column for column in judged if column.column not in predictions),
+        predictions=tuple(column for column in judged if column.column in predictions),
         checks=checks(snapshot),
-        rows_reference=len(frames[0]),
-        rows_current=len(frames[1]),
+        rows_reference=len(pairs[0].reference),
+        rows_current=len(pairs[0].current),
         sampling=sampling,
     )
 
@@ -155,7 +157,3 @@ def _judge(pair: ColumnPair, score: float | None, threshold: float | None, missi
     if score is None or threshold is None or (score < threshold and change >= missing_change):
         return ColumnDrift(pair.name, MISSING, change, missing_change, change >= missing_change, before, after)
     return ColumnDrift(pair.name, METHOD_NAMES[pair.method], score, threshold, score >= threshold, before, after)
-
-
-def _furthest_first(columns: Sequence[ColumnDrift]) -> tuple[ColumnDrift, ...]:
-    return tuple(sorted(columns, key=lambda column: column.score / column.threshold, reverse=True))

@@ -1,6 +1,6 @@
 """The Evidently report of one comparison. Importing this module imports Evidently, which takes seconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class Note(MetricContainer):  # type: ignore[misc]  # Evidently is untyped
 def run_report(
     pairs: Sequence[ColumnPair],
     thresholds: Mapping[str, float],
-    predictions: Sequence[str],
+    predictions: Set[str],
     share: float,
     missing_change: float,
     note: str,

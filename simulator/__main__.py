@@ -29,7 +29,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--months", type=int, default=default.months, help="months of history (default %(default)s)")
     parser.add_argument("--seed", type=int, default=default.seed, help="same seed, same bytes (default %(default)s)")
     parser.add_argument(
-        "--until", type=date.fromisoformat, default=default.until, help="the history ends as this day begins (default %(default)s)"
+        "--until",
+        type=date.fromisoformat,
+        default=default.until,
+        help="the history ends as this day begins (default %(default)s)",
     )
     parser.add_argument("--out", type=Path, default=Path("var/raw"), help="folder of the bank (default %(default)s)")
     return parser

@@ -1,6 +1,7 @@
 """Application forms that clients fill in at shops, with the gaps and roundings of real ones."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -114,7 +115,7 @@ def _expenses(rng: Generator, people: People, client: Ints, profit: Floats) -> F
     return np.round(profit * np.clip(share + 0.09 * rng.standard_normal(len(client)), 0.05, 1.1), -3)
 
 
-def _read(form: dict, empty: dict[str, Flags]) -> Case:
+def _read(form: dict[str, Any], empty: dict[str, Flags]) -> Case:
     """The form as the banks see it: an empty field counts as an average answer."""
     profit = np.where(empty["monthprofit"], 250_000.0, form["profit"])
     expense = np.where(empty["monthexpense"], 0.45 * profit, form["expense"])

@@ -76,7 +76,9 @@ def _existing(config: SimulationConfig, folder: Path) -> SimulatedBank | None:
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     wanted = _settings(config)
     if card["settings"] != wanted:
-        other = {name: (card["settings"].get(name), value) for name, value in wanted.items() if card["settings"].get(name) != value}
+        other = {
+            name: (card["settings"].get(name), value) for name, value in wanted.items() if card["settings"].get(name) != value
+        }
         said = ", ".join(f"{name} is {there}, not {asked}" for name, (there, asked) in other.items())
         raise BankInTheWay(f"{folder} holds another bank ({said}): remove it or choose another folder")
     return SimulatedBank(folder, config, card["rows"], card["dirty"], card["digest"], reused=True, seconds=0.0)
@@ -89,12 +91,13 @@ def _build(config: SimulationConfig, folder: Path, progress: Progress) -> Simula
         shutil.rmtree(unfinished)
     unfinished.mkdir()
     rows, dirty = _write_chunks(config, unfinished, progress)
-    card = {"settings": _settings(config), "rows": rows, "dirty": dirty, "digest": digest(unfinished)}
+    content = digest(unfinished)
+    card = {"settings": _settings(config), "rows": rows, "dirty": dirty, "digest": content}
     (unfinished / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if folder.exists():
         folder.rmdir()
     unfinished.rename(folder)
-    return SimulatedBank(folder, config, rows, dirty, card["digest"], reused=False, seconds=time.perf_counter() - began)
+    return SimulatedBank(folder, config, rows, dirty, content, reused=False, seconds=time.perf_counter() - began)
 
 
 def _settings(config: SimulationConfig) -> dict[str, int | str]:

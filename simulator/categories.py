@@ -40,7 +40,9 @@ HABITS = {
     "restaurants": Habit(2.0, 6_000, 0.6, 0.45, LEISURE, {"foodie": 0.65}, {12: 1.3, 3: 1.1, 1: 0.9}),
     "taxi": Habit(2.0, 1_600, 0.5, 0.25, WORK, {"driver": -0.55, "traveller": 0.3}, {1: 1.3, 2: 1.2, 12: 1.3, 7: 0.85}),
     "fuel": Habit(0.9, 9_000, 0.35, 0.20, WORK, {"driver": 0.95}, {7: 1.25, 8: 1.2, 6: 1.15, 1: 0.85}),
-    "clothing": Habit(0.45, 18_000, 0.75, 0.50, LEISURE, {"groomed": 0.45, "parent": 0.25}, {8: 1.6, 9: 1.3, 11: 1.3, 12: 1.5}, 0.03),
+    "clothing": Habit(
+        0.45, 18_000, 0.75, 0.50, LEISURE, {"groomed": 0.45, "parent": 0.25}, {8: 1.6, 9: 1.3, 11: 1.3, 12: 1.5}, 0.03
+    ),
     "travel": Habit(0.14, 75_000, 0.8, 0.65, TRAVEL, {"traveller": 1.15}, SUMMER, 0.25),
     "hotels": Habit(0.09, 45_000, 0.7, 0.65, TRAVEL, {"traveller": 1.2}, SUMMER, 0.35),
     "health": Habit(0.6, 9_000, 0.85, 0.35, WORK, {"parent": 0.2}, {1: 1.2, 2: 1.25, 11: 1.2, 7: 0.8}),

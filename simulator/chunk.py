@@ -12,7 +12,7 @@ from simulator.applications import Applications, make_applications
 from simulator.fraud import STYLES, Labels, make_fraud, make_labels, make_takeovers
 from simulator.incomes import Incomes, Verified, make_incomes, verify
 from simulator.offers import Offers, make_offers
-from simulator.payments import HONEST, Payments, joined, make_honest, make_promotions
+from simulator.payments import HONEST, Payments, joined, make_honest, make_promotions, make_sprees
 from simulator.people import People, codes, make_people
 from simulator.purchases import Purchases, make_purchases
 from simulator.sampling import stream
@@ -21,7 +21,9 @@ from simulator.sessions import Sessions, make_sessions
 from simulator.transfers import Transfers, make_transfers
 from simulator.world import World
 
-PEOPLE, INCOMES, VERIFIED, OFFERS, PURCHASES, TRANSFERS, PAYMENTS, FRAUD, LABELS, SESSIONS, APPLICATIONS, EXPORTS, DIRT = range(13)
+PEOPLE, INCOMES, VERIFIED, OFFERS, PURCHASES, TRANSFERS, PAYMENTS, FRAUD, LABELS, SESSIONS, APPLICATIONS, EXPORTS, DIRT = range(
+    13
+)
 """Random streams of a chunk, one per subject."""
 
 
@@ -72,8 +74,9 @@ class Chunk:
         })  # fmt: skip
         approval = self.applications.approval
         identifiers = exports.application_ids(self.number, len(approval))
-        yield "applications", pa.table(
-            {"application_id": identifiers} | {bank: approval[:, number] for number, bank in enumerate(BANKS)}
+        yield (
+            "applications",
+            pa.table({"application_id": identifiers} | {bank: approval[:, number] for number, bank in enumerate(BANKS)}),
         )
         yield "uptake", pa.table({
             "client_code": code.take(np.repeat(np.arange(len(code)), len(PRODUCTS))),
@@ -94,6 +97,7 @@ def simulate_chunk(world: World, calendar: Calendar, timing: Timing, seed: int, 
     payments = joined([
         make_honest(rng[PAYMENTS], world, calendar, timing, people),
         make_promotions(rng[PAYMENTS], world, calendar, timing, people),
+        make_sprees(rng[PAYMENTS], calendar, people),
         make_fraud(rng[FRAUD], world, calendar, timing, people, takeovers),
     ])  # fmt: skip
     return Chunk(

@@ -14,7 +14,7 @@ from features.tables import TABLES
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a table is written: Python codec, separator, decimal mark, and dates to the day, the second or quoted to the millisecond."""
+    """How a table is written: codec, separator, decimal mark, dates (to the day, the second, or quoted with milliseconds)."""
 
     encoding: Literal["utf-8", "utf-8-sig", "cp1251"] = "utf-8"
     separator: str = ","

@@ -78,7 +78,7 @@ def soil(rng: Generator, table: pa.Table, name: str) -> tuple[pa.Table, int]:
     """Spoil SHARE of the rows of a table of texts; rows with a unique key are also repeated. Returns the count as well."""
     faults = FAULTS[name]
     kinds = len(faults) + bool(TABLES[name].unique)
-    chosen = rng.permutation(table.num_rows)[: int(round(SHARE * table.num_rows))]
+    chosen = rng.permutation(table.num_rows)[: round(SHARE * table.num_rows)]
     groups = np.array_split(chosen, kinds)
     for fault, rows in zip(faults, groups, strict=False):
         table = _spoilt(table, fault, np.sort(rows))

@@ -71,7 +71,7 @@ def make_fraud(
     parts = [
         _compromised(rng, world, calendar, timing, people),
         _large(rng, world, calendar, timing, people),
-        _taken_over(rng, people, takeovers),
+        _taken_over(rng, world, people, takeovers),
     ]
     whole = joined(parts)
     return whole.take(np.flatnonzero(whole.moment < calendar.end))
@@ -92,17 +92,18 @@ def _large(rng: Generator, world: World, calendar: Calendar, timing: Timing, peo
     per_gang = MULES // len(world.gang_first_day) or 1
     mule = MERCHANTS + (gang * per_gang + rng.integers(0, per_gang, size)) % MULES
     destination = np.where(chance(rng, 0.3, size), mule, stranger(rng, people, client))
-    amount = usual_amount(people)[client] * 12.0 * noise(rng, 0.7, size)
+    amount = usual_amount(people)[client] * 9.0 * noise(rng, 0.8, size)
     return Payments(client, moment, amount, destination, np.full(size, LARGE), len(world.compromised.rate) + gang)
 
 
-def _taken_over(rng: Generator, people: People, takeovers: Takeovers) -> Payments:
+def _taken_over(rng: Generator, world: World, people: People, takeovers: Takeovers) -> Payments:
     event = np.repeat(np.arange(len(takeovers.client)), 2 + rng.poisson(3.2, len(takeovers.client)))
     client = takeovers.client[event]
     moment = takeovers.start[event] + (rng.random(len(event)) * takeovers.length[event]).astype(np.int64)
     accounts = stranger(rng, people, np.repeat(takeovers.client, 2)).reshape(-1, 2)
-    destination = accounts[event, rng.integers(0, 2, len(event))]
-    amount = usual_amount(people)[client] * 2.0 * noise(rng, 0.8, len(event))
+    shopping = chance(rng, 0.4, len(event))
+    destination = np.where(shopping, world.merchants.draw_many(rng, len(event)), accounts[event, rng.integers(0, 2, len(event))])
+    amount = usual_amount(people)[client] * 1.7 * noise(rng, 0.8, len(event))
     campaign = 10**6 + people.numbers[client]
     return Payments(client, moment, amount, destination, np.full(len(event), TAKEOVER), campaign)
 
@@ -120,7 +121,8 @@ def make_labels(rng: Generator, calendar: Calendar, payments: Payments) -> Label
 
 def takeover_logins(rng: Generator, takeovers: Takeovers) -> tuple[Ints, Ints]:
     """Takeover number and moment of each login of the strangers, from some hours before their first payment on."""
-    event = np.repeat(np.arange(len(takeovers.client)), 1 + rng.poisson(5 * rng.random(len(takeovers.client)) * 2, len(takeovers.client)))
+    event = np.repeat(
+        np.arange(len(takeovers.client)), 1 + rng.poisson(5 * rng.random(len(takeovers.client)) * 2, len(takeovers.client))
+    )
     before = rng.uniform(0, 0.4, len(event)) * DAY
     return event, takeovers.start[event] + (rng.random(len(event)) * takeovers.length[event] - before).astype(np.int64)
-

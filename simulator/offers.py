@@ -82,7 +82,7 @@ def _fits(people: People) -> dict[str, Floats]:
     return {
         "Депозит Сберегательный": 0.95 * log_balance + 0.3 * (people.age - 40) / 14 - 0.3 * debt,
         "Кредит наличными": -0.8 * months_saved + 0.55 * debt + 0.15 * people.children - 0.2 + adult,
-        "Карта для путешествий": 1.05 * travel,
+        "Карта для путешествий": 1.05 * (travel + 0.25),
         "Карта для геймеров": 1.05 * games - 0.01 * (people.age - 38),
         "Карта с кэшбэком на все": 0.7 * total - 0.65 * concentration - 0.35,
         "Карта с кэшбэком на топ-3 категории": 0.45 * total + 0.9 * concentration - 0.25,

@@ -16,6 +16,8 @@ HONEST, COMPROMISED, LARGE, TAKEOVER = range(4)
 NO_CAMPAIGN = -1
 
 REGULAR_PAYEES = 5
+SPREE_RATE = 0.012
+"""Sprees a client and month."""
 _FIRST_PAYEE = MERCHANTS + MULES
 _PAYEES_PER_CLIENT = 1_000
 
@@ -77,9 +79,20 @@ def make_promotions(rng: Generator, world: World, calendar: Calendar, timing: Ti
     return _honest(client, moment, honest_amount(rng, world, people, client, merchant), merchant)
 
 
-def in_bursts(
-    rng: Generator, bursts: Bursts, calendar: Calendar, timing: Timing, count: int
-) -> tuple[Ints, Ints, Ints, Ints]:
+def make_sprees(rng: Generator, calendar: Calendar, people: People) -> Payments:
+    """Honest payments of a day or two to someone new, as for a wedding or a move: an unusual day alone is no fraud."""
+    sprees = int(rng.poisson(SPREE_RATE * len(people) * calendar.days / 30.4))
+    who = rng.integers(0, len(people), sprees)
+    start = calendar.epoch + rng.integers(0, max(1, calendar.days - 2), sprees) * DAY + rng.integers(7, 20, sprees) * 3_600
+    spree = np.repeat(np.arange(sprees), 2 + rng.poisson(1.8, sprees))
+    client = who[spree]
+    destination = stranger(rng, people, who)[spree]
+    amount = usual_amount(people)[client] * 1.5 * noise(rng, 0.85, len(client))
+    moment = within_days(rng, start[spree], 1.2)
+    return _honest(client, moment, amount, destination)
+
+
+def in_bursts(rng: Generator, bursts: Bursts, calendar: Calendar, timing: Timing, count: int) -> tuple[Ints, Ints, Ints, Ints]:
     """Client, moment, merchant and burst number of each extra payment of the bursts."""
     burst = np.repeat(np.arange(len(bursts.rate)), rng.poisson(bursts.rate * count))
     client = rng.integers(0, count, len(burst))
@@ -91,10 +104,10 @@ def in_bursts(
 
 
 def honest_amount(rng: Generator, world: World, people: People, client: Ints, destination: Ints) -> Floats:
-    """An amount as the client usually pays; one in twenty-five is a rent, a repair or a holiday."""
+    """An amount as the client usually pays; one in twenty is a rent, a repair or a holiday."""
     scale = np.where(destination < MERCHANTS, world.merchant_scale[np.minimum(destination, MERCHANTS - 1)], 1.15)
     size = len(client)
-    occasion = np.where(chance(rng, 0.04, size), rng.uniform(4, 18, size), 1.0)
+    occasion = np.where(chance(rng, 0.05, size), rng.uniform(4, 22, size), 1.0)
     return usual_amount(people)[client] * scale * noise(rng, 0.85, size) * occasion
 
 
@@ -111,7 +124,7 @@ def _destinations(rng: Generator, world: World, people: People, client: Ints) ->
     )
     known = payee(people, client, Choices([0.4, 0.25, 0.17, 0.11, 0.07]).draw_many(rng, size))
     where = rng.random(size)
-    return np.where(where < 0.5, merchant, np.where(where < 0.88, known, stranger(rng, people, client)))
+    return np.where(where < 0.5, merchant, np.where(where < 0.84, known, stranger(rng, people, client)))
 
 
 def within_days(rng: Generator, first: Ints, days: float) -> Ints:

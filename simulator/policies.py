@@ -44,7 +44,7 @@ def approval_probability(rng: Generator, case: Case) -> Floats:
 def _bank_a(case: Case) -> Floats:
     """Classical affordability: how much of the income is spoken for, then the length of the job."""
     worker = np.isin(case.occupation, (EMPLOYED, BUSINESS))
-    return -0.9 - 7.0 * (case.burden - 0.68) + 0.7 * np.log(case.tenure + 0.3) + 0.6 * worker - 0.9 * (case.tenure < 0.5)
+    return -0.9 - 9.5 * (case.burden - 0.68) + 1.0 * np.log(case.tenure + 0.3) + 0.6 * worker - 0.9 * (case.tenure < 0.5)
 
 
 def _bank_b(case: Case) -> Floats:
@@ -72,7 +72,9 @@ def _bank_e(case: Case) -> Floats:
     """Generous with short loans, strict with long ones unless the job is old; wants the insurance number."""
     long_loan = case.term >= 18
     settled = (case.experience >= 5) | (case.tenure > 4)
-    return np.where(long_loan, -3.0 + 3.2 * settled, 0.8) + 1.1 * case.snils - 2.4 * (case.burden - 0.7) - 1.4 * (case.size > -1.6)
+    return (
+        np.where(long_loan, -3.0 + 3.2 * settled, 0.8) + 1.1 * case.snils - 2.4 * (case.burden - 0.7) - 1.4 * (case.size > -1.6)
+    )
 
 
 POLICIES = {"bank_a": _bank_a, "bank_b": _bank_b, "bank_c": _bank_c, "bank_d": _bank_d, "bank_e": _bank_e}

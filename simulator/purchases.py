@@ -48,7 +48,7 @@ def expected_spending(people: People) -> Floats:
 
 def make_purchases(rng: Generator, calendar: Calendar, timing: Timing, people: People, income: Floats) -> Purchases:
     """Every purchase of the chunk; `income` has shape (clients, months), in tenge."""
-    count, months = income.shape
+    months = income.shape[1]
     good_month = (income / people.base_income[:, None]) ** 0.45
     season = seasons([month.month for month in calendar.months]) * calendar.shares[:, None]
     rate = expected_frequency(people)[:, None, :] * good_month[:, :, None] * season[None, :, :]

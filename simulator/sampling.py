@@ -1,12 +1,12 @@
 """Seeded random streams and the few ways of drawing that every subject of the simulator shares."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-Floats: TypeAlias = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.floating[Any]]
 Ints: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
@@ -39,7 +39,7 @@ class Choices:
         return self._table[0, rng.integers(RESOLUTION, size=size)].astype(np.int64)
 
 
-def chance(rng: Generator, probability: ArrayLike, size: int | tuple[int, ...]) -> Flags:
+def chance(rng: Generator, probability: float | Floats, size: int | tuple[int, ...]) -> Flags:
     """True with the given probability, independently."""
     return rng.random(size) < probability
 

@@ -109,9 +109,7 @@ def _busy(rng: Generator, calendar: Calendar, people: People, devices: Devices) 
     return client[spell], within_days(rng, start[spell], 2.5)
 
 
-def _strangers(
-    rng: Generator, calendar: Calendar, takeovers: Takeovers, devices: Devices
-) -> tuple[Ints, Ints, Ints, Ints]:
+def _strangers(rng: Generator, calendar: Calendar, takeovers: Takeovers, devices: Devices) -> tuple[Ints, Ints, Ints, Ints]:
     event, moment = takeover_logins(rng, takeovers)
     client = takeovers.client[event]
     phone, system = devices.at(calendar, client, moment)

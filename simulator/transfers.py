@@ -63,7 +63,7 @@ def make_transfers(
     currency = np.where(foreign, rng.choice(3, len(kind), p=(0.6, 0.25, 0.15)) + 1, 0)
     incoming = np.where(exchange, kind == TYPES.index("fx_buy"), kind < len(TRANSFERS_IN)).astype(np.int64)
     amount = np.maximum(np.round(amount / TENGE[currency], 2), 1.0)
-    return Transfers(*(column[order] for column in (client, kind, moment, incoming, currency, amount)))
+    return Transfers(client[order], kind[order], moment[order], incoming[order], currency[order], amount[order])
 
 
 def _events(rng: Generator, calendar: Calendar, timing: Timing, people: People, flow: Flow) -> tuple[Ints, Ints, Ints, Floats]:
@@ -114,7 +114,9 @@ def _everyday(people: People, incomes: Incomes) -> list[Flow]:
         Flow("p2p_out", 0.85 * np.exp(0.7 * people.generous)[:, None] * share**0.5, 0.035 * income, 0.75),
         Flow("card_out", 0.3 * np.exp(0.3 * people.generous)[:, None], 0.09 * income, 0.7),
         Flow("atm_withdrawal", 0.6 * np.exp(0.45 * people.cash)[:, None] * share**0.5, 0.07 * income, 0.6),
-        Flow("utilities_out", np.full((1, 1), 0.62), utilities * (income / 290_000) ** 0.15, 0.2, _own_day(people, 7), regular=True),
+        Flow(
+            "utilities_out", np.full((1, 1), 0.62), utilities * (income / 290_000) ** 0.15, 0.2, _own_day(people, 7), regular=True
+        ),
         Flow("fx_buy", 0.16 * np.exp(0.9 * people.exchanger)[:, None], 0.18 * income, 0.6),
         Flow("fx_sell", 0.08 * np.exp(0.9 * people.exchanger)[:, None], 0.15 * income, 0.6),
     ]
@@ -168,7 +170,7 @@ def _returns(calendar: Calendar, people: People, purchases: Purchases, offers: O
 
 
 def _per_month(client: Ints, month: Ints, amount: Floats, shape: tuple[int, int]) -> Floats:
-    return np.bincount(client * shape[1] + month, amount, minlength=shape[0] * shape[1]).reshape(shape)
+    return np.bincount(client * shape[1] + month, amount, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
 
 
 def _own_day(people: People, offset: int) -> Ints:

@@ -59,7 +59,7 @@ def build_world(seed: int, calendar: Calendar) -> World:
     rng = stream(seed, WORLD)
     months = max(1, round(calendar.days / 30.4))
     popularity = 1 / (np.arange(MERCHANTS) + 25.0)
-    gangs = 2 * months
+    gangs = 5 * months
     return World(
         employers=_employers(rng),
         merchants=Choices(popularity),

@@ -1,5 +1,6 @@
 """What the repository promises about itself: a lock that installs and runs, and settings that are documented."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -11,6 +12,16 @@ from settings import Settings
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+@pytest.mark.parametrize("module", ["settings", "clock", "database"])
+def test_the_lowest_modules_import_nothing_of_ours(module: str) -> None:
+    """import-linter checks packages only, and these are single files."""
+    ours = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    tree = ast.parse((ROOT / f"{module}.py").read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {name.split(".")[0] for name in names} & ours
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -140,3 +140,8 @@ def _metrics(task: TrainingTask, folder: Path, holdout: Holdout) -> dict[str, fl
             low, high = scorer.interval(output, predictions[output][known])
             figures[f"{output}_coverage"] = float(np.mean((low <= labels) & (labels <= high)))
     return figures
+
+
+def describe(trained: Trained) -> dict[str, float]:
+    """The figures of a training as one flat mapping: metrics on the holdout and rows of each part."""
+    return {**trained.metrics, **{f"{name}_rows": float(count) for name, count in trained.rows.items()}}

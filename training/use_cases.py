@@ -59,10 +59,12 @@ def training_frame(name: str, lake: Lake, versions: dict[str, int]) -> pd.DataFr
     Raises:
         NotTrainable: the lake lacks a table that the use case learns from.
     """
-    case = USE_CASES[name]
+    case, features = USE_CASES[name], FEATURE_SETS[name]
     tables = {table: lake.read(table, version) for table, version in versions.items()}
     try:
-        frame = FEATURE_SETS[name].training_frame(tables).to_pandas()
+        frame = features.training_frame(tables).to_pandas()
     except KeyError as error:
         raise NotTrainable(f"{name}: table {error.args[0]} is not in the lake: ingest it first (make ingest)") from error
-    return frame.rename(columns=dict(zip(case.label_columns, case.outputs, strict=True)))
+    # The engine returns rows in any order; a fixed one makes the split, and so the model, reproducible.
+    ordered = frame.sort_values(["as_of", *features.key], ignore_index=True)
+    return ordered.rename(columns=dict(zip(case.label_columns, case.outputs, strict=True)))

@@ -1,16 +1,14 @@
 """Real models in a real registry, a real journal and real online features, all small and in a folder of their own."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
-from fastapi import FastAPI
-from starlette.testclient import TestClient
 
-from bentos.application import guarded
 from bentos.backend import Backend
 from features.sets import FEATURE_SETS
 from features.tables import BANKS, PRODUCTS
@@ -23,7 +21,7 @@ OUTPUTS = {"income": ("income",), "prescoring": BANKS, "recommendation": ("accep
 THRESHOLDS = {"fraud": {"fraud": {"medium": 0.26, "high": 0.8}}, "prescoring": {bank: {"approve": 0.5} for bank in BANKS}}
 
 
-def feature_rows(use_case: str, rows: int, seed: int) -> pd.DataFrame:
+def random_rows(use_case: str, rows: int, seed: int) -> pd.DataFrame:
     """Random rows with the columns and types of a feature set, a tenth of the values missing."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(index=range(rows))
@@ -39,7 +37,7 @@ def feature_rows(use_case: str, rows: int, seed: int) -> pd.DataFrame:
 
 def fit(use_case: str, folder: Path, seed: int) -> None:
     """Train small LightGBM models on rows whose labels depend on the first numeric features, and seal the scorer folder."""
-    frame = feature_rows(use_case, 400, seed)
+    frame = random_rows(use_case, 400, seed)
     rng = np.random.default_rng(seed)
     columns = learn_columns(frame, list(frame.columns))
     matrix = encode(frame, columns)
@@ -69,18 +67,24 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def promote(bank: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], str]:
-    """Trains with a seed, registers and promotes; gives the version."""
+def promote_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Settings, str, int], str]:
+    """Trains a use case with a seed, registers and promotes it in the registry of the given settings; gives the version."""
 
-    def promoted(use_case: str, seed: int) -> str:
+    def promoted(config: Settings, use_case: str, seed: int) -> str:
         folder = tmp_path_factory.mktemp(use_case)
         fit(use_case, folder, seed)
-        with models.training_run(use_case, "test", bank) as run_id:
-            version = models.log(folder, run_id, use_case, bank)
-        models.client(bank).set_registered_model_alias(use_case, models.CHAMPION, version)
+        with models.training_run(use_case, "test", config) as run_id:
+            version = models.log(folder, run_id, use_case, config)
+        models.client(config).set_registered_model_alias(use_case, models.CHAMPION, version)
         return version
 
     return promoted
+
+
+@pytest.fixture(scope="session")
+def promote(bank: Settings, promote_in: Callable[[Settings, str, int], str]) -> Callable[[str, int], str]:
+    """`promote_in` the bank of this session."""
+    return partial(promote_in, bank)
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +105,7 @@ def opened(bank: Settings, promote: Callable[[str, int], str]) -> Iterator[Calla
         backend.stop()
 
 
-def client_of(app: FastAPI, config: Settings) -> TestClient:
-    """A caller of the guarded application that sees what a caller on this machine would see."""
-    return TestClient(guarded(app, config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+@pytest.fixture(scope="session")
+def feature_rows() -> Callable[[str, int, int], pd.DataFrame]:
+    """Random feature rows of a use case: (use case, rows, seed)."""
+    return random_rows

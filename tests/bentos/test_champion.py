@@ -71,7 +71,6 @@ def test_a_damaged_version_never_serves_and_is_logged_once(
     for folder in (backend.config.var / "models" / "fraud").glob(f"{version}-*"):
         folder.rename(folder.with_name("gone"))
     follower = ChampionFollower("fraud", backend.config)
-    follower._current = backend.champion.model()
     follower._current = models.load_version("fraud", good, backend.config)
     follower.start()
     assert wait_until(lambda: "DamagedModel" in caplog.text)

@@ -34,7 +34,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def pipeline(environment: dict[str, str]) -> str:
     """The main job on a small bank; its printed lines."""
-    command = [sys.executable, "-m", "flows.pipeline", "--clients", str(CLIENTS), "--trials", "3", "--seconds", "5"]
+    command = [sys.executable, "-m", "flows.run_pipeline", "--clients", str(CLIENTS), "--trials", "3", "--seconds", "5"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=420)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
@@ -113,7 +113,7 @@ def test_the_pipeline_names_a_champion_for_every_use_case(pipeline: str, environ
 
 def test_a_second_run_finds_nothing_to_do_and_keeps_the_champions(pipeline: str, environment: dict[str, str]) -> None:
     state = (Path(environment["OPORA_VAR"]) / "pipeline.json").read_bytes()
-    command = [sys.executable, "-m", "flows.pipeline", "--clients", str(CLIENTS)]
+    command = [sys.executable, "-m", "flows.run_pipeline", "--clients", str(CLIENTS)]
     subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=180, capture_output=True)
     assert (Path(environment["OPORA_VAR"]) / "pipeline.json").read_bytes() == state
 
@@ -152,7 +152,9 @@ def test_fraud_scores_the_documented_request(services: dict[str, str], environme
     assert json.loads(features)["login_sessions_7d_was_missing"] == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"amount": -1}', b'{"amount": NaN}', b'{"amount": 1e400}', b'{"amount": 1, "x": 1}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"amount": -1}', b'{"amount": NaN}', b'{"amount": 1e400}', b'{"amount": 1, "x": 1}']
+)
 def test_a_malformed_transaction_is_refused_and_leaves_no_row(
     services: dict[str, str], environment: dict[str, str], body: bytes
 ) -> None:

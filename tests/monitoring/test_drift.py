@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import wasserstein_distance
 
-from monitoring.columns import METHOD_NAMES, chance_threshold, pair_columns
+from monitoring.columns import METHOD_NAMES, _wasserstein_of_splits, chance_threshold, pair_columns
 from monitoring.drift import MISSING, DriftLimits, DriftOutcome, NothingToCompare, drift_report
 from settings import Settings
 
@@ -120,6 +120,15 @@ def test_rare_categories_become_other() -> None:
     (pair,) = pair_columns(reference, current, ["position"], 1)
     assert set(pair.reference) == {"clerk", "other"}
     assert sorted(pair.current.dropna()) == ["clerk", "other"]
+
+
+@pytest.mark.parametrize("size", [1, 40, 99])
+def test_distances_of_splits_are_evidentlys_distance(size: int) -> None:
+    values = np.sort(np.random.default_rng(1).pareto(1.5, 100))
+    found = _wasserstein_of_splits(values, size, np.random.default_rng(2))
+    sides = np.random.default_rng(2).permuted(np.tile(np.arange(100) < size, (len(found), 1)), axis=1)
+    expected = [wasserstein_distance(values[side], values[~side]) / max(values[side].std(), 0.001) for side in sides]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-6 * max(expected))
 
 
 @pytest.mark.parametrize("count", [100, 1000])

@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, make_url, text
 
 from clock import now
-from database import open_database
+from database import NotDurable, open_database
 from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
 from monitoring.rows import JOURNAL
 
@@ -245,7 +245,7 @@ def test_services_that_start_together_make_the_table_once(database_url: str) -> 
 
 KILLED = """
 import sys, threading
-from database import open_database
+from database import NotDurable, open_database
 from monitoring.journal import Journal, JournalRow
 journal = Journal(open_database(sys.argv[1]))
 def go():
@@ -261,7 +261,7 @@ for _ in range(4):
 
 def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str) -> None:
     acknowledged: set[str] = set()
-    for _ in range(3):
+    for _ in range(5):
         writer = subprocess.Popen(
             [sys.executable, "-c", KILLED, database_url],
             stdout=subprocess.PIPE,
@@ -269,7 +269,7 @@ def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str) 
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert writer.stdout
-        lines = [writer.stdout.readline() for _ in range(random.randint(1, 200))]
+        lines = [writer.stdout.readline() for _ in range(random.randint(1, 50))]
         writer.send_signal(signal.SIGKILL)
         lines += writer.stdout.readlines()
         writer.wait()
@@ -322,3 +322,18 @@ def test_values_of_pandas_and_numpy_are_kept_too() -> None:
     assert orjson.loads(row(features=features).columns()["features"]) == {
         **{"a": 0.5, "b": 3, "c": None, "d": "2026-01-01T00:00:00", "e": True, "f": None}
     }
+
+
+def test_p10_a_postgresql_that_may_lose_commits_is_refused() -> None:
+    url = os.environ.get("OPORA_TEST_POSTGRES_URL")
+    if not url:
+        pytest.skip("no PostgreSQL: set OPORA_TEST_POSTGRES_URL to run this test on it")
+    careless = make_url(url).update_query_dict({"options": "-csynchronous_commit=off"}).render_as_string(hide_password=False)
+    with pytest.raises(NotDurable, match="synchronous_commit"):
+        Journal(open_database(careless))
+
+
+def test_p10_sqlite_commits_reach_the_disk(tmp_path: Path) -> None:
+    with open_database(f"sqlite:///{tmp_path / 'journal.db'}").connect() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2  # FULL
+        assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"

@@ -1,0 +1,62 @@
+"""Noise: integer vectors through OpenDP's discrete Gaussian mechanism, and what that costs.
+
+zCDP and its conversion to (epsilon, delta) are those of Bun and Steinke, "Concentrated Differential Privacy" (2016).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import opendp.prelude as dp
+
+dp.enable_features("contrib")
+
+DELTA = 1e-6
+SUPPRESSION_DEVIATIONS = 4
+_MARGIN = 1 + 1e-9
+"""The scale is widened by this much, so that OpenDP's outward rounding never finds more rho spent than was meant."""
+
+
+class PrivacyNotKept(Exception):
+    """The figures or the mechanism do not keep what would be declared: nothing may be released."""
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A vector after the mechanism: noise of this standard deviation was added to every number, at this zCDP cost."""
+
+    values: list[int]
+    standard_deviation: float
+    rho: float
+
+
+def noised(values: Sequence[int], sensitivity_squared: int, rho: float) -> Noised:
+    """`values` with discrete Gaussian noise such that one client costs at most `rho`.
+
+    Args:
+        values: exact integers, at least one.
+        sensitivity_squared: square of the largest L2 change that adding or removing one client can make to `values`; the caller
+            has to have bounded and clamped every client, because OpenDP takes its word for it.
+        rho: zCDP to spend.
+
+    Raises:
+        PrivacyNotKept: the mechanism would cost more than `rho`.
+    """
+    sensitivity = math.nextafter(math.sqrt(sensitivity_squared), math.inf)
+    scale = sensitivity / math.sqrt(2 * rho) * _MARGIN
+    domain = dp.vector_domain(dp.atom_domain(T="i64"), size=len(values))
+    mechanism = dp.m.make_gaussian(domain, dp.l2_distance(T="f64"), scale=scale)
+    spent = mechanism.map(sensitivity)
+    if spent > rho:
+        raise PrivacyNotKept(f"the mechanism would cost rho {spent}, which is more than {rho}")
+    return Noised([int(value) for value in mechanism(list(values))], scale, spent)
+
+
+def epsilon(rho: float, delta: float = DELTA) -> float:
+    """The epsilon at `delta` that `rho`-zCDP implies (Bun and Steinke 2016, proposition 1.3)."""
+    return rho + 2 * math.sqrt(rho * math.log(1 / delta))
+
+
+def suppression_threshold(fewest_clients: int, standard_deviation: float) -> float:
+    """A cell is shown if its noised number of clients reaches this: `fewest_clients` with a margin of 4 standard deviations."""
+    return fewest_clients + SUPPRESSION_DEVIATIONS * standard_deviation

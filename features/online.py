@@ -1,0 +1,150 @@
+"""The newest feature row of every client, for serving."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import ibis
+import numpy as np
+import orjson
+import pandas as pd
+from ibis.expr.types import Table as Expression
+from sqlalchemy import Column, DateTime, Engine, Index, MetaData, String, Table, Text, bindparam, delete, func, insert, select
+
+from features.holdings import client_facts
+from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS, fraud_client, recommendation_client
+from features.tables import TABLES
+from features.windows import attach, moments_of
+
+_METADATA = MetaData()
+_ROWS = Table(
+    "online_features",
+    _METADATA,
+    Column("client_code", String, primary_key=True),
+    Column("feature_set", String, primary_key=True),
+    Column("as_of", DateTime, nullable=False),
+    Column("values", Text, nullable=False),
+    Index("online_features_by_set", "feature_set"),
+)
+_ROW = select(_ROWS.c.as_of, _ROWS.c["values"]).where(
+    _ROWS.c.client_code == bindparam("client_code"), _ROWS.c.feature_set == bindparam("feature_set")
+)
+_KNOWN = select(_ROWS.c.client_code).where(_ROWS.c.client_code == bindparam("client_code")).limit(1)
+_BATCH = 5_000
+
+
+class NotOneRowPerClient(Exception):
+    """The rows to be served are ambiguous; nothing was written."""
+
+
+@dataclass(frozen=True)
+class OnlineRow:
+    """A client's feature row: the moment (UTC) it describes and its values by name; None = missing."""
+
+    as_of: datetime
+    values: dict[str, Any]
+
+
+class OnlineStore:
+    """Newest feature rows by feature set and client, in SQLite or PostgreSQL.
+
+    Readers see a set as it was before or after a `write`, never between.
+
+    Args:
+        engine: from `database.open_database`; the table is created when it is not there.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        _METADATA.create_all(engine)
+        self._reader = engine.execution_options(read_only=True)
+
+    def write(self, feature_set: str, frame: pd.DataFrame) -> None:
+        """Replace the rows of `feature_set` by `frame`: client_code, as_of (UTC) and the values, in one transaction.
+
+        Raises:
+            NotOneRowPerClient: a client has two rows or none of its columns names it.
+        """
+        codes = frame["client_code"]
+        if codes.isna().any() or codes.duplicated().any():
+            raise NotOneRowPerClient(f"{feature_set}: every row needs a client_code of its own: check the clients table")
+        with self._engine.begin() as connection:
+            connection.execute(delete(_ROWS).where(_ROWS.c.feature_set == feature_set))
+            for start in range(0, len(frame), _BATCH):
+                connection.execute(insert(_ROWS), list(_records(feature_set, frame.iloc[start : start + _BATCH])))
+
+    def get(self, feature_set: str, client_code: str) -> OnlineRow | None:
+        """The newest row of a client, None when the set has none."""
+        with self._reader.connect() as connection:
+            row = connection.execute(_ROW, {"client_code": client_code, "feature_set": feature_set}).first()
+        return None if row is None else OnlineRow(row[0].replace(tzinfo=UTC), orjson.loads(row[1]))
+
+    def knows(self, client_code: str) -> bool:
+        """Whether any set has a row of the client."""
+        with self._reader.connect() as connection:
+            return connection.execute(_KNOWN, {"client_code": client_code}).first() is not None
+
+    def count(self) -> int:
+        """Number of clients with a row in any set."""
+        with self._reader.connect() as connection:
+            return connection.execute(select(func.count(_ROWS.c.client_code.distinct()))).scalar_one()
+
+
+def _records(feature_set: str, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    names = [name for name in frame.columns if name not in ("client_code", "as_of")]
+    moments = pd.to_datetime(frame["as_of"]).dt.to_pydatetime()
+    columns = zip(*(frame[name].tolist() for name in names), strict=True) if names else ((),) * len(frame)
+    for code, moment, values in zip(frame["client_code"], moments, columns, strict=True):
+        text = orjson.dumps(dict(zip(names, values, strict=True)), default=_plain)
+        yield {"client_code": code, "feature_set": feature_set, "as_of": moment, "values": text.decode()}
+
+
+def _plain(value: object) -> object:
+    """What orjson does not know: arrays of names, and pandas' own missing value."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if value is pd.NA:
+        return None
+    raise TypeError(f"{type(value).__name__} cannot be served: give numbers and text")
+
+
+def newest_rows(tables: Mapping[str, Expression], as_of: datetime) -> dict[str, Expression]:
+    """The rows that serving needs, one per client as known just before `as_of`, by online set.
+
+    "income" and "fraud" and "recommendation" hold the columns that depend on the client alone, of the clients with any
+    event of the kind that the set looks at; "profile" holds every client's row with the products held. A raw table
+    that was never ingested counts as empty; of the tables only `clients` must be there.
+
+    Raises:
+        KeyError: there is no clients table.
+    """
+    known = {name: tables[name] if name in tables else ibis.memtable([], schema=raw.schema) for name, raw in TABLES.items()}
+    moment = ibis.timestamp(as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of)
+    clients = tables["clients"].select("client_code", as_of=moment.cast("timestamp(6)"))
+    spenders = _active(clients, known, {"transactions": "date", "transfers": "date"})
+    payers = _active(clients, known, {"sessions": "started_at", "payments": "ts"})
+    recommended = [column.name for column in RECOMMENDATION_CLIENT_COLUMNS]
+    judged = [column.name for column in FRAUD_CLIENT_COLUMNS]
+    return {
+        "income": FEATURE_SETS["income"].features(known, spenders),
+        "recommendation": recommendation_client(known, spenders).select("client_code", "as_of", *recommended),
+        "fraud": fraud_client(known, payers).select("client_code", "as_of", *judged),
+        "profile": _profile(known, clients),
+    }
+
+
+def _active(clients: Expression, tables: Mapping[str, Expression], events: Mapping[str, str]) -> Expression:
+    seen = [tables[name].select("client_code", at=tables[name][time]) for name, time in events.items()]
+    active = ibis.union(*seen)
+    return clients.semi_join(active, ["client_code", active["at"] < clients.as_of])
+
+
+def _profile(tables: Mapping[str, Expression], clients: Expression) -> Expression:
+    facts = attach(clients, client_facts(tables["clients"]), ["client_code"])
+    named = attach(facts, tables["clients"].select("client_code", "name"), ["client_code"])
+    uptake = tables["product_uptake"]
+    taken = uptake.filter(uptake.accepted == 1)
+    moments = moments_of(clients)
+    held = moments.join(taken, ["client_code", taken.offered_at < moments.as_of]).group_by("client_code", "as_of")
+    return attach(named, held.agg(holdings=ibis._["product"].collect(distinct=True).sort()))

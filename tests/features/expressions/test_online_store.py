@@ -1,0 +1,120 @@
+"""The online store serves exactly the rows that a batch computes, and never half of a new set."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, text
+
+from database import open_database
+from features.online import NotOneRowPerClient, OnlineStore, newest_rows
+
+AS_OF = datetime(2026, 6, 1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request, tmp_path) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        yield open_database(f"sqlite:///{tmp_path}/online.db")
+        return
+    url = os.environ.get("OPORA_TEST_POSTGRES_URL")
+    if not url:
+        pytest.skip("no PostgreSQL: set OPORA_TEST_POSTGRES_URL to run this test")
+    opened = open_database(url)
+    yield opened
+    with opened.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS online_features"))
+
+
+@pytest.fixture
+def store(engine: Engine) -> OnlineStore:
+    return OnlineStore(engine)
+
+
+def rows(*codes: str, **values: object) -> pd.DataFrame:
+    return pd.DataFrame({"client_code": list(codes), "as_of": pd.Timestamp(AS_OF)} | values)
+
+
+def plain(value: object) -> object:
+    if isinstance(value, np.ndarray | list):
+        return list(value)
+    return None if pd.isna(value) else value
+
+
+def test_the_row_served_is_the_row_computed(store: OnlineStore, bank, tables_of) -> None:
+    many = [{**row, "client_code": f"{row['client_code']}-{copy}"} for copy in range(20) for row in bank["clients"]]
+    copies = {
+        name: [{**row, "client_code": f"{row['client_code']}-{copy}"} for copy in range(20) for row in bank[name][copy::3]]
+        for name in ("transactions", "transfers", "sessions", "product_uptake")
+    }
+    tables = tables_of({**bank, **copies, "clients": many})
+    for name, expression in newest_rows(tables, AS_OF).items():
+        batch = expression.to_pandas()
+        store.write(name, batch)
+        assert len(batch) >= 200
+        for computed in batch.to_dict("records"):
+            served = store.get(name, computed["client_code"])
+            assert served is not None
+            assert served.as_of == AS_OF.replace(tzinfo=UTC)
+            expected = {key: plain(value) for key, value in computed.items() if key not in ("client_code", "as_of")}
+            assert repr(served.values) == repr(expected)
+
+
+def test_writing_replaces_the_whole_set_and_no_other(store: OnlineStore) -> None:
+    store.write("income", rows("a", "b", value=[1, 2]))
+    store.write("fraud", rows("a", value=[3]))
+    store.write("income", rows("b", "c", value=[4, 5]))
+    assert store.get("income", "a") is None
+    assert [store.get("income", code).values for code in ("b", "c")] == [{"value": 4}, {"value": 5}]
+    assert store.get("fraud", "a").values == {"value": 3}
+    assert store.count() == 3
+
+
+def test_a_client_is_known_by_any_set(store: OnlineStore) -> None:
+    store.write("profile", rows("a", name=["Аня"]))
+    assert store.knows("a")
+    assert not store.knows("b")
+    assert store.get("income", "a") is None
+
+
+@pytest.mark.parametrize("codes", [["a", "a"], ["a", None]])
+def test_ambiguous_rows_leave_what_was_there(codes: list[str | None], store: OnlineStore) -> None:
+    store.write("income", rows("a", value=[1]))
+    with pytest.raises(NotOneRowPerClient, match="clients table"):
+        store.write("income", rows(*codes, value=[2, 3]))
+    assert store.get("income", "a").values == {"value": 1}
+
+
+def test_a_write_that_fails_half_way_leaves_what_was_there(store: OnlineStore) -> None:
+    store.write("income", rows("a", value=[1]))
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        store.write("income", rows(*map(str, range(6000)), value=[1] * 5999 + [object()]))
+    assert store.get("income", "a").values == {"value": 1}
+    assert store.count() == 1
+
+
+def test_missing_values_and_lists_survive(store: OnlineStore) -> None:
+    store.write("profile", rows("a", amount=[np.nan], city=[None], holdings=[np.array(["x", "y"], dtype=object)]))
+    assert store.get("profile", "a").values == {"amount": None, "city": None, "holdings": ["x", "y"]}
+
+
+def test_an_empty_set_can_be_written(store: OnlineStore) -> None:
+    store.write("income", rows(value=[]))
+    assert store.count() == 0
+
+
+def test_clients_without_any_event_have_a_profile_but_no_features(bank, tables_of) -> None:
+    found = {name: set(expression.to_pandas().client_code) for name, expression in newest_rows(tables_of(bank), AS_OF).items()}
+    assert "c11" in found["profile"]
+    assert all("c11" not in found[name] for name in ("income", "recommendation", "fraud"))
+
+
+def test_tables_that_were_never_ingested_count_as_empty(bank, tables_of) -> None:
+    tables = {name: table for name, table in tables_of(bank).items() if name in ("clients", "transactions")}
+    found = {name: len(expression.to_pandas()) for name, expression in newest_rows(tables, AS_OF).items()}
+    assert found == {"income": 11, "recommendation": 11, "fraud": 0, "profile": 12}
+    with pytest.raises(KeyError, match="clients"):
+        newest_rows({}, AS_OF)
