@@ -27,7 +27,7 @@ PACKAGES := settings.py clock.py database.py edge features simulator registry tr
 .PHONY: up serve pipeline ingest test fast-test fmt lint types imports bench lock clean
 
 up: $(VENV)/.runtime ## the whole bank: data, models, services, addresses; Ctrl-C stops it
-	@exec honcho start --no-prefix-padding
+	@exec honcho start
 
 serve: $(VENV)/.runtime ## the services only, over what the pipeline has left
 	@exec honcho start $(SERVICES)

@@ -21,6 +21,7 @@ from consent_api.store import open_store
 from database import NotDurable, open_database
 from edge.errors import RequestRefused, install_error_handlers, validation_refusal
 from edge.limits import BodyLimit
+from edge.measurements import Measured, Measurements
 from features.online import OnlineStore
 from settings import Settings, settings
 
@@ -101,6 +102,9 @@ def create_app(opened: Callable[[], Service], body_limit: int) -> FastAPI:
         app.add_exception_handler(failure, _store_away)
     app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(RequestIds)
+    measurements = Measurements()
+    measurements.serve(app)
+    app.add_middleware(Measured, measurements=measurements)
     app.include_router(client_routes.router, responses=_REFUSALS)
     app.include_router(partner_routes.router, responses=_REFUSALS)
     _add_probes(app)

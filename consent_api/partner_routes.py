@@ -59,12 +59,10 @@ def _serve(visit: Visit, company: str, data_type: str | None, months: PeriodQuer
     if data_type is not None:
         catalogue.require_data_types([data_type], "data_type")
     period = Period.of(months.period) if months.period else None
+    purposes = {name: report.purpose for name, report in catalogue.reports.items()}
+    wanted = list(purposes) if data_type is None else [data_type]
     with visit.writing() as connection:
-        found = [
-            releases.shown(connection, company, name, report.purpose if (report := kind.report) else None, period, visit.at)
-            for name, kind in catalogue.data_types.items()
-            if data_type in (None, name)
-        ]
+        found = [releases.shown(connection, company, name, purposes.get(name), period, visit.at) for name in wanted]
         served = [release for each in found if each.documents for release in each.releases]
         visit.note(connection, Entry("aggregate.read", f"company/{company}", {"data_type": data_type, "releases": served}))
     return _response(_envelope(company, found), known)

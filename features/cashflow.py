@@ -116,31 +116,32 @@ def cashflow(transfers: Table, spine: Table, rates: dict[str, float]) -> Table:
     moved = transfers.select(
         "client_code", "date", "type", "direction", units=whole_units(in_tenge(transfers.amount, transfers.currency, rates))
     )
-    flows = attach(moments, _flows(moved, moments))
-    wide = attach(flows, _salary(moved, moments))
-    counts = {"salary_count_90d": wide.salary_count_90d.fill_null(0), "salary_months_90d": wide.salary_months_90d.fill_null(0)}
-    return wide.mutate(**counts)
-
-
-def _flows(moved: Table, moments: Table) -> Table:
-    pairs = recent(moved, moments, "date", DAYS)
-    by_kind = pairs.group_by("client_code", "as_of", "type", "direction").agg(units=pairs.units.sum(), transfers=pairs.count())
-    grouped = attach(moments, by_kind)
-
-    def total(*kinds: str) -> ibis.Value:
-        return tenge(grouped.units.sum(where=grouped.type.isin(kinds)))
-
-    wide = grouped.group_by("client_code", "as_of").agg(
-        **{f"{kind}_90d": total(kind) for kind in TRANSFER_TYPES},
-        inflow_90d=tenge(grouped.units.sum(where=grouped.direction == "in")),
-        outflow_90d=tenge(grouped.units.sum(where=grouped.direction == "out")),
-        debt_payments_90d=total(*DEBT_PAYMENTS),
-        savings_90d=total(*SAVINGS),
-        fx_volume_90d=total("fx_buy", "fx_sell"),
-        transfer_count_90d=grouped.transfers.sum().fill_null(0).cast("int64"),
+    wide = attach(attach(moments, _flows(moved, moments)), _salary(moved, moments))
+    amounts = [column.name for column in (*KIND_COLUMNS, *FLOW_COLUMNS[:5])]
+    counts = ("transfer_count_90d", "salary_count_90d", "salary_months_90d")
+    wide = wide.mutate(
+        **{name: tenge(wide[name]) for name in amounts}, **{name: wide[name].fill_null(0).cast("int64") for name in counts}
     )
     came_in = wide.inflow_90d.nullif(0.0)
     return wide.mutate(outflow_to_inflow_90d=wide.outflow_90d / came_in, debt_to_inflow_90d=wide.debt_payments_90d / came_in)
+
+
+def _flows(moved: Table, moments: Table) -> Table:
+    """Sums in units and the number of transfers, of moments with any."""
+    pairs = recent(moved, moments, "date", DAYS)
+
+    def total(*kinds: str) -> ibis.Value:
+        return pairs.units.sum(where=pairs.type.isin(kinds))
+
+    return pairs.group_by("client_code", "as_of").agg(
+        **{f"{kind}_90d": total(kind) for kind in TRANSFER_TYPES},
+        inflow_90d=pairs.units.sum(where=pairs.direction == "in"),
+        outflow_90d=pairs.units.sum(where=pairs.direction == "out"),
+        debt_payments_90d=total(*DEBT_PAYMENTS),
+        savings_90d=total(*SAVINGS),
+        fx_volume_90d=total("fx_buy", "fx_sell"),
+        transfer_count_90d=pairs.count(),
+    )
 
 
 def _salary(moved: Table, moments: Table) -> Table:
@@ -154,7 +155,7 @@ def _salary(moved: Table, moments: Table) -> Table:
     gap = ibis.ifelse(within, day_number(pairs["date"]) - day_number(pairs.previous), ibis.null("int64"))
     pairs = pairs.mutate(gap=gap, newest=newest, month=pairs["date"].year() * 12 + pairs["date"].month())
     return pairs.group_by("client_code", "as_of").agg(
-        salary_count_90d=pairs.payments.sum().cast("int64"),
+        salary_count_90d=pairs.payments.sum(),
         salary_months_90d=pairs.month.nunique(),
         salary_gap_std_90d=sample_variance(pairs.gap.count(), pairs.gap.sum(), (pairs.gap * pairs.gap).sum()).sqrt(),
         last_salary_90d=pairs.units.max(where=pairs["date"] == pairs.newest).cast("float64") / UNITS,

@@ -8,7 +8,12 @@ from pathlib import Path
 
 _SAMPLE = 1 << 18
 _LONGEST_LINE = 1 << 20
-_SIGNATURES = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "gzip", b"%PDF": "a PDF", b"\xd0\xcf\x11\xe0": "an old Excel workbook"}
+_SIGNATURES = {
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "gzip",
+    b"%PDF": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+}
 
 
 class UnreadableFile(Exception):
@@ -52,9 +57,13 @@ def _refuse_binary(path: Path, sample: bytes) -> None:
         if sample.startswith(signature):
             raise UnreadableFile(f"{path.name} is {name}, not CSV or Parquet: unpack or export it as one of these")
     if b"\x00" in sample:
-        raise UnreadableFile(f"{path.name} holds NUL bytes, so it is not a text table: export it as CSV in UTF-8 or cp1251, or as Parquet")
+        raise UnreadableFile(
+            f"{path.name} holds NUL bytes, so it is not a text table: export it as CSV in UTF-8 or cp1251, or as Parquet"
+        )
     if len(sample) == _SAMPLE and len(sample.splitlines()[0]) > _SAMPLE - 1:
-        raise UnreadableFile(f"{path.name} begins with a line of over {_SAMPLE // 1024} KiB: this is no table with one row per line")
+        raise UnreadableFile(
+            f"{path.name} begins with a line of over {_SAMPLE // 1024} KiB: this is no table with one row per line"
+        )
 
 
 def _encoding(path: Path, sample: bytes) -> str:

@@ -59,7 +59,14 @@ class IngestSummary:
 
 
 QUARANTINE = pa.schema(
-    [("file_sha256", pa.string()), ("row", pa.int64()), ("column", pa.string()), ("rule", pa.string()), ("value", pa.string()), ("text", pa.string())]
+    [
+        ("file_sha256", pa.string()),
+        ("row", pa.int64()),
+        ("column", pa.string()),
+        ("rule", pa.string()),
+        ("value", pa.string()),
+        ("text", pa.string()),
+    ]
 )
 
 
@@ -179,7 +186,9 @@ class Lake:
     def _judge(self, table: RawTable, staged: Path, source: Source, path: Path) -> tuple[int, pa.Table]:
         """How many rows the file has, and its bad ones; refuses a file that is bad beyond the limit."""
         torn = self._torn_rows(source)
-        self.connection.raw_sql(f"CREATE OR REPLACE TEMP VIEW staged AS SELECT * FROM read_parquet('{staged}', file_row_number=true)")
+        self.connection.raw_sql(
+            f"CREATE OR REPLACE TEMP VIEW staged AS SELECT * FROM read_parquet('{staged}', file_row_number=true)"
+        )
         rows = pq.read_metadata(staged).num_rows + len(torn)
         if rows == 0:
             raise RefusedFile(f"{path.name} has no rows: nothing was ingested; export it again")
@@ -216,13 +225,13 @@ class Lake:
             return _quarantine_table([])
         (key,) = table.unique
         query = (
-            f"SELECT file_row_number, \"{key}\" FROM (SELECT file_row_number, \"{key}\", row_number() OVER "
-            f"(PARTITION BY \"{key}\" ORDER BY file_row_number) AS nth FROM staged WHERE {FAILED} IS NULL) WHERE nth > 1"
+            f'SELECT file_row_number, "{key}" FROM (SELECT file_row_number, "{key}", row_number() OVER '
+            f'(PARTITION BY "{key}" ORDER BY file_row_number) AS nth FROM staged WHERE {FAILED} IS NULL) WHERE nth > 1'
         )
         if DeltaTable.is_deltatable(self._uri(table.name)):
             self.connection.create_view("ingest_known", self.read(table.name).select(key), temp=True, overwrite=True)
             query += (
-                f" UNION SELECT file_row_number, \"{key}\" FROM staged WHERE {FAILED} IS NULL "
+                f' UNION SELECT file_row_number, "{key}" FROM staged WHERE {FAILED} IS NULL '
                 f'AND "{key}" IN (SELECT "{key}" FROM ingest_known)'
             )
         found = sorted(self.connection.raw_sql(query).fetchall())
@@ -302,7 +311,9 @@ def _source(table: RawTable, path: Path, folder: Path) -> tuple[Source, tuple[st
         dialect, header = detect_dialect(path)
         if not table.header:
             if len(header) != len(table.columns):
-                raise RefusedFile(f"{path.name} has {len(header)} columns, the headerless table {table.name} has {len(table.columns)}")
+                raise RefusedFile(
+                    f"{path.name} has {len(header)} columns, the headerless table {table.name} has {len(table.columns)}"
+                )
             header = [column.name for column in table.columns]
     names = {column.name for column in table.columns}
     missing = [column.name for column in table.columns if column.name not in header and not column.optional_column]

@@ -1,7 +1,7 @@
 """What payments alone tell: amount and time, and the velocity and known fraud of clients and destinations."""
 
 import ibis
-from ibis.expr.types import Table, Value
+from ibis.expr.types import Table
 
 from features.columns import FeatureColumn
 from features.windows import attach, moments_of, seconds_between, tenge, trailing_sums, whole_units

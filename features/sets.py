@@ -12,7 +12,7 @@ from features.columns import FeatureColumn
 from features.holdings import CLIENT_FACTS, HOLDING_COLUMNS, PRODUCT_COLUMNS, client_facts, holdings, product_affinity
 from features.payments import AMOUNT_COLUMNS, CLIENT_COLUMNS, DESTINATION_COLUMNS, first_payment, own_facts, velocity
 from features.sessions import BEHAVIOUR_COLUMNS, behaviour
-from features.spending import CATEGORY_COLUMNS, SHARE_COLUMNS, TOTAL_COLUMNS, spending, spending_shares
+from features.spending import CATEGORY_COLUMNS, SHARE_COLUMNS, TOTAL_COLUMNS, spending, with_shares
 from features.tables import BANKS, FORM
 from features.windows import attach
 from settings import settings
@@ -100,7 +100,7 @@ def _income(tables: Tables, spine: Table) -> Table:
 def recommendation_client(tables: Tables, spine: Table) -> Table:
     """The recommendation features that do not depend on the product, added to `spine` (client_code, as_of)."""
     rates = settings().exchange_rates
-    wide = attach(spine, spending_shares(tables["transactions"], spine, rates))
+    wide = attach(spine, with_shares(spending(tables["transactions"], spine, rates)))
     wide = attach(wide, cashflow(tables["transfers"], spine, rates))
     wide = attach(wide, client_facts(tables["clients"]), ["client_code"])
     wide = attach(wide, holdings(tables["product_uptake"], spine))

@@ -83,44 +83,31 @@ def spending(transactions: Table, spine: Table, rates: dict[str, float]) -> Tabl
     Returns:
         One row per distinct (client_code, as_of) of the spine; no purchases = zeros.
     """
-    grouped = attach(moments_of(spine), _by_category(transactions, spine, rates))
-    by_category = {
-        f"spend_{slug}_{DAYS}d": tenge(grouped.units.sum(where=grouped.category == category))
-        for category, slug in CATEGORIES.items()
-    }
-    totals = grouped.group_by("client_code", "as_of").agg(
-        **by_category,
-        spend_total_30d=tenge(grouped.units_30.sum()),
-        spend_total_90d=tenge(grouped.units.sum()),
-        purchase_count_30d=grouped.purchases_30.sum().fill_null(0).cast("int64"),
-        purchase_count_90d=grouped.purchases.sum().fill_null(0).cast("int64"),
-    )
-    return totals.mutate(mean_bill_90d=totals.spend_total_90d / totals.purchase_count_90d.nullif(0))
-
-
-def spending_shares(transactions: Table, spine: Table, rates: dict[str, float]) -> Table:
-    """`spending` with `SHARE_COLUMNS` beside it; same arguments, same rows."""
-    spent = spending(transactions, spine, rates)
-    grouped = _by_category(transactions, spine, rates)
-    place = ibis.row_number().over(group_by=["client_code", "as_of"], order_by=[grouped.units.desc(), grouped.category])
-    largest = grouped.mutate(place=place)
-    top = largest.group_by("client_code", "as_of").agg(top3=tenge(largest.units.sum(where=largest.place < 3)))
-    spent = attach(spent, top)
-    total = spent.spend_total_90d.nullif(0.0)
-    return spent.mutate(
-        **{f"share_{slug}_{DAYS}d": (spent[f"spend_{slug}_{DAYS}d"] / total).fill_null(0.0) for slug in CATEGORIES.values()},
-        share_top3_90d=(spent.top3 / total).fill_null(0.0),
-        share_beyond_top3_90d=((spent.spend_total_90d - spent.top3) / total).fill_null(0.0),
-    ).drop("top3")
-
-
-def _by_category(transactions: Table, spine: Table, rates: dict[str, float]) -> Table:
-    """Sums and counts per client, as_of and category: each purchase meets one name here instead of every one."""
     purchases = transactions.select(
         "client_code", "date", "category", units=whole_units(in_tenge(transactions.amount, transactions.currency, rates))
     )
-    pairs = recent(purchases, moments_of(spine), "date", DAYS)
+    moments = moments_of(spine)
+    pairs = recent(purchases, moments, "date", DAYS)
     late = pairs["date"] >= days_before(pairs.as_of, 30)
-    return pairs.group_by("client_code", "as_of", "category").agg(
-        units=pairs.units.sum(), units_30=pairs.units.sum(where=late), purchases=pairs.count(), purchases_30=pairs.count(where=late)
+    sums = {f"spend_{slug}_{DAYS}d": pairs.units.sum(where=pairs.category == name) for name, slug in CATEGORIES.items()}
+    sums |= {"spend_total_30d": pairs.units.sum(where=late), "spend_total_90d": pairs.units.sum()}
+    counts = {"purchase_count_30d": pairs.count(where=late), "purchase_count_90d": pairs.count()}
+    wide = attach(moments, pairs.group_by("client_code", "as_of").agg(**sums, **counts))
+    wide = wide.mutate(**{name: tenge(wide[name]) for name in sums}, **{name: wide[name].fill_null(0) for name in counts})
+    return wide.mutate(mean_bill_90d=wide.spend_total_90d / wide.purchase_count_90d.nullif(0))
+
+
+def with_shares(spent: Table) -> Table:
+    """A result of `spending` with `SHARE_COLUMNS` beside it."""
+    amounts = [spent[f"spend_{slug}_{DAYS}d"] for slug in CATEGORIES.values()]
+    ordered = ibis.array(amounts).sort()
+    top3 = ordered[len(amounts) - 1] + ordered[len(amounts) - 2] + ordered[len(amounts) - 3]
+    total = spent.spend_total_90d.nullif(0.0)
+    return spent.mutate(
+        **{
+            f"share_{slug}_{DAYS}d": (amount / total).fill_null(0.0)
+            for slug, amount in zip(CATEGORIES.values(), amounts, strict=True)
+        },
+        share_top3_90d=(top3 / total).fill_null(0.0),
+        share_beyond_top3_90d=((spent.spend_total_90d - top3) / total).fill_null(0.0),
     )

@@ -20,9 +20,15 @@ from flows.drift import DriftRequest, drift
 from flows.ingest import IngestRequest, ingest
 from flows.score import ScoreRequest, score
 from flows.train import TrainRequest, train
+from monitoring.drift import NothingToCompare
 from registry import models
 from settings import settings
 from simulator import SimulationConfig, simulate
+from training.task import NotTrainable
+
+DAYS = 30
+MOST_SCORES = 5000
+"""What the first journal and drift report of a new champion are made from: days of applications and payments, and most rows."""
 
 
 class PipelineRequest(BaseModel):
@@ -35,13 +41,17 @@ class PipelineRequest(BaseModel):
     seconds: float = Field(10, ge=1, le=86_400, description="Longest search per model, in seconds.")
 
 
-@flow(name="pipeline", validate_parameters=True)
+@flow(name="pipeline", validate_parameters=True, flow_run_name="pipeline")
 def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
-    """Raw tables → lake → online features → four champions → journal, drift reports and releases; one row per use case."""
+    """Raw tables → lake → online features → four champions → journal, drift reports and releases; one row per use case.
+
+    A bank is simulated only where `var/raw` holds no tables of your own, and only simulated clients are given consents.
+    """
     raw = settings().var / "raw"
-    make_bank(request.clients, raw)
+    simulated = make_bank(request.clients, raw)
     for table in TABLES:
-        ingest(IngestRequest(table=table, path=str(raw / table)))
+        if (raw / table).is_dir():
+            ingest(IngestRequest(table=table, path=str(raw / table)))
     lake = open_lake(settings())
     versions = lake.versions()
     if _done() == {"lake": versions, "champions": _champions()}:
@@ -49,8 +59,10 @@ def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
         return _summary({})
     publish_online_features()
     reasons = {use_case: _renew(use_case, request) for use_case in models.USE_CASES}
-    give_demo_consents()
-    aggregate(AggregateRequest(period=_last_month(lake)))
+    if simulated:
+        give_demo_consents()
+    if "transactions" in versions:
+        aggregate(AggregateRequest(period=_last_month(lake)))
     _remember({"lake": versions, "champions": _champions()})
     summary = _summary(reasons)
     create_table_artifact(key="pipeline", table=summary, description="The champions that this run left.")
@@ -58,22 +70,32 @@ def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
 
 
 def _renew(use_case: Any, request: PipelineRequest) -> str:
-    """Train a use case, score what is current with its champion, and compare that with the reference."""
-    trained = train(TrainRequest(use_case=use_case, trials=request.trials, seconds=request.seconds, seed=settings().seed))
-    if models.champion_version(use_case) is not None:
-        score(ScoreRequest(use_case=use_case))
+    """Train a use case, score what is current with its champion, compare that with the reference; says how it went."""
+    try:
+        trained = train(TrainRequest(use_case=use_case, trials=request.trials, seconds=request.seconds, seed=settings().seed))
+    except NotTrainable as error:
+        return f"not trained: {error}"
+    if models.champion_version(use_case) is None:
+        return trained.reason
+    score(ScoreRequest(use_case=use_case, days=DAYS, most=MOST_SCORES))
+    try:
         drift(DriftRequest(use_case=use_case))
+    except NothingToCompare as error:
+        return f"{trained.reason}; no drift report: {error}"
     return trained.reason
 
 
 @task
-def make_bank(clients: int, raw: Path) -> None:
-    """Simulate the bank where it is not there yet."""
+def make_bank(clients: int, raw: Path) -> bool:
+    """Simulate the bank unless raw tables are there already; tells whether the tables are a simulated bank's."""
     logger = get_run_logger()
-    bank = simulate(
-        SimulationConfig(clients=clients, seed=settings().seed), raw, lambda done, of: logger.info("chunk %d of %d", done, of)
-    )
+    if raw.is_dir() and any((raw / table).is_dir() for table in TABLES) and not (raw / "bank.json").is_file():
+        logger.info("%s holds tables that were not simulated: they are taken as they are", raw)
+        return False
+    config = SimulationConfig(clients=clients, seed=settings().seed)
+    bank = simulate(config, raw, lambda done, of: logger.info("chunk %d of %d", done, of))
     logger.info("bank of %d clients %s", clients, "was there" if bank.reused else f"simulated in {bank.seconds:.0f} s")
+    return True
 
 
 @task

@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
 
     parser = argparse.ArgumentParser(prog="make pipeline", description=__doc__)
     for name, field in PipelineRequest.model_fields.items():
-        parser.add_argument(f"--{name}", type=field.annotation, default=field.default, help=field.description)
+        parser.add_argument(f"--{name}", default=field.default, help=f"{field.description} Default {field.default}.")
     try:
         request = PipelineRequest(**vars(parser.parse_args(arguments)))
     except ValidationError as error:

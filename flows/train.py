@@ -81,7 +81,10 @@ def _fit(task: TrainingTask, frame: pd.DataFrame, scratch: str, request: TrainRe
     key = f"search-{request.use_case}"
     artifact: Any = create_progress_artifact(progress=0.0, key=key, description=f"Searching a model for {request.use_case}")
 
+    logger = get_run_logger()
+
     def progress(share: float, sentence: str) -> None:
+        logger.info("%s: %s", request.use_case, sentence)
         update_progress_artifact(artifact_id=UUID(str(artifact)), progress=round(share * 100, 1), description=sentence)
 
     budget = Budget(request.trials, request.seconds)

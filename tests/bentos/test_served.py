@@ -28,13 +28,17 @@ SERVICES = {
 }
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Process:
     """A service started as `make up` starts it, in a process group of its own."""
 
-    def __init__(self, service: str, var: Path, **environment: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    def __init__(self, service: str, var: Path, port: int | None = None, **environment: str) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = var / f"{service}-{self.port}.log"
         env = os.environ | {"OPORA_VAR": str(var), "BENTOML_HOME": str(var / "bentoml"), "PYTHONPATH": str(PROJECT)} | environment
@@ -71,8 +75,8 @@ class Process:
 def start() -> Iterator[Callable[..., Process]]:
     started: list[Process] = []
 
-    def starter(service: str, var: Path, **environment: str) -> Process:
-        started.append(Process(service, var, **environment))
+    def starter(service: str, var: Path, port: int | None = None, **environment: str) -> Process:
+        started.append(Process(service, var, port, **environment))
         return started[-1]
 
     yield starter
@@ -138,3 +142,12 @@ def test_bodies_above_the_limit_are_refused_by_the_process(start: Callable[..., 
     assert httpx.post(path, content=b" " * 5_000_000).status_code == 413
     assert httpx.post(path, content=(b" " * 500 for _ in range(10))).status_code == 413
     assert process.get("/") == 200
+
+
+def test_a_service_whose_supervisor_was_killed_can_be_started_again_on_its_port(
+    start: Callable[..., Process], empty_bank: Settings
+) -> None:
+    first = start("bentos.fraud:FraudService", empty_bank.var)
+    first.wait("/livez", 200)
+    first.kill()
+    start("bentos.fraud:FraudService", empty_bank.var, port=first.port).wait("/livez", 200)

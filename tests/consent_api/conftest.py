@@ -25,7 +25,6 @@ from features.online import OnlineStore
 from settings import Settings
 
 CLIENTS = [str(number) for number in range(1, 41)]
-COMPANY, OTHER = "dala-market", "jolda-travel"
 CATALOGUES = Path(__file__).parents[2] / "catalogues"
 
 
@@ -127,9 +126,14 @@ def caps() -> Caps:
     return Caps.of(Settings())
 
 
-def purchases(rows: list[tuple[str, str, str, float]]) -> Source:
-    """(client, day, category, tenge) as the lake has them."""
-    frame = pd.DataFrame(rows, columns=["client_code", "date", "category", "amount"])
-    frame["date"] = pd.to_datetime(frame["date"]).astype("datetime64[us]")
-    frame["currency"] = "KZT"
-    return Source(ibis.memtable(frame), ibis.duckdb.connect(), {"KZT": 1.0, "USD": 520.0})
+@pytest.fixture(scope="session")
+def purchases() -> Callable[[list[tuple[str, str, str, float]]], Source]:
+    """(client, moment, category, tenge) as the lake has them."""
+
+    def made(rows: list[tuple[str, str, str, float]]) -> Source:
+        frame = pd.DataFrame(rows, columns=["client_code", "date", "category", "amount"])
+        frame["date"] = pd.to_datetime(frame["date"], format="ISO8601").astype("datetime64[us]")
+        frame["currency"] = "KZT"
+        return Source(ibis.memtable(frame), ibis.duckdb.connect(), {"KZT": 1.0, "USD": 520.0})
+
+    return made

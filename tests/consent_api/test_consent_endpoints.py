@@ -293,3 +293,10 @@ def test_a_consent_at_the_end_of_its_time_can_be_renewed(bank) -> None:
     bank.clock.moment += timedelta(days=366)
     (record,) = call("POST", "/consent", json=BODY).json()["consent"]["records"]
     assert (record["state"], record["previous_record_id"]) == ("active", first["record_id"])
+
+
+def test_p23_measurements_count_requests_and_name_no_client(bank) -> None:
+    bank.caller("client", "17")("GET", "/client/17/consents")
+    text = bank.http.get("/metrics").text
+    assert 'opora_requests_total{endpoint="/client/{client_id}/consents",status="200"} 1.0' in text
+    assert "client/17" not in text

@@ -13,7 +13,7 @@ import pytest
 from features.tables import CATEGORIES, PRODUCTS, TABLES, TRANSFERS_IN, TRANSFERS_OUT
 
 Rows = list[dict[str, object]]
-START = datetime(2026, 3, 1)
+START = datetime.fromisoformat("2026-03-01")
 
 
 def _typed(name: str, rows: Rows) -> pa.Table:
@@ -63,41 +63,84 @@ def bank() -> dict[str, Rows]:
         return START + timedelta(seconds=int(random.integers(0, 130 * 86_400 // step)) * step)
 
     def pick(values: object) -> str:
-        return str(random.choice(list(values)))  # type: ignore[call-overload]
+        return str(random.choice(list(values)))
 
     rows: dict[str, Rows] = {
         "clients": [
-            {"client_code": code, "name": "Аня", "status": "Студент", "age": 20 + n, "city": "Алматы", "avg_monthly_balance_KZT": 1000.5 * n}
+            {
+                "client_code": code,
+                "name": "Аня",
+                "status": "Студент",
+                "age": 20 + n,
+                "city": "Алматы",
+                "avg_monthly_balance_KZT": 1000.5 * n,
+            }
             for n, code in enumerate(clients)
         ],
         "transactions": [
-            {"date": when(3600), "category": pick(CATEGORIES), "amount": round(float(random.gamma(2, 3000)) + 1, 2), "currency": pick(("KZT", "USD", "EUR", "RUB")), "client_code": pick(clients[:-1])}
+            {
+                "date": when(3600),
+                "category": pick(CATEGORIES),
+                "amount": round(float(random.gamma(2, 3000)) + 1, 2),
+                "currency": pick(("KZT", "USD", "EUR", "RUB")),
+                "client_code": pick(clients[:-1]),
+            }
             for _ in range(900)
         ],
         "transfers": [],
         "sessions": [
-            {"client_code": pick(clients[:-1]), "started_at": when(7), "os_version": pick(("17", "18", "19")), "phone_model": None if random.random() < 0.2 else pick(("A", "B"))}
+            {
+                "client_code": pick(clients[:-1]),
+                "started_at": when(7),
+                "os_version": pick(("17", "18", "19")),
+                "phone_model": None if random.random() < 0.2 else pick(("A", "B")),
+            }
             for _ in range(700)
         ],
-    }  # fmt: skip
+    }
     for _ in range(900):
         kind = "salary_in" if random.random() < 0.15 else pick((*TRANSFERS_IN, *TRANSFERS_OUT, "fx_buy", "fx_sell"))
         direction = "in" if kind in TRANSFERS_IN or kind == "fx_sell" else "out"
         amount = round(float(random.gamma(2, 20_000)) + 1, 2)
-        rows["transfers"].append({"date": when(86_400), "type": kind, "direction": direction, "amount": amount, "currency": "KZT", "client_code": pick(clients[:-1])})  # fmt: skip
-    rows["sessions"] += [{**row, "started_at": row["started_at"] + timedelta(seconds=20)} for row in rows["sessions"][:100]]  # type: ignore[operator]
+        rows["transfers"].append(
+            {
+                "date": when(86_400),
+                "type": kind,
+                "direction": direction,
+                "amount": amount,
+                "currency": "KZT",
+                "client_code": pick(clients[:-1]),
+            }
+        )
+    rows["sessions"] += [{**row, "started_at": row["started_at"] + timedelta(seconds=20)} for row in rows["sessions"][:100]]
     rows["payments"] = [
-        {"transaction_id": f"t{n}", "client_code": pick(clients[:-1]), "ts": when(1800), "amount": round(float(random.gamma(2, 9000)) + 1, 2), "destination_id": f"d{int(random.zipf(1.6)) % 9}"}
+        {
+            "transaction_id": f"t{n}",
+            "client_code": pick(clients[:-1]),
+            "ts": when(1800),
+            "amount": round(float(random.gamma(2, 9000)) + 1, 2),
+            "destination_id": f"d{int(random.zipf(1.6)) % 9}",
+        }
         for n in range(500)
-    ]  # fmt: skip
+    ]
     rows["fraud_labels"] = [
-        {"transaction_id": row["transaction_id"], "is_fraud": int(random.random() < 0.2), "reported_at": row["ts"] + timedelta(hours=int(random.integers(0, 15 * 24)))}
-        for row in rows["payments"] if random.random() < 0.8
-    ]  # type: ignore[operator]  # fmt: skip
+        {
+            "transaction_id": row["transaction_id"],
+            "is_fraud": int(random.random() < 0.2),
+            "reported_at": row["ts"] + timedelta(hours=int(random.integers(0, 15 * 24))),
+        }
+        for row in rows["payments"]
+        if random.random() < 0.8
+    ]
     rows["product_uptake"] = [
-        {"client_code": pick(clients[:-1]), "product": pick(PRODUCTS), "offered_at": when(86_400), "accepted": int(random.random() < 0.4)}
+        {
+            "client_code": pick(clients[:-1]),
+            "product": pick(PRODUCTS),
+            "offered_at": when(86_400),
+            "accepted": int(random.random() < 0.4),
+        }
         for _ in range(120)
-    ]  # fmt: skip
+    ]
     return rows
 
 

@@ -72,5 +72,8 @@ def test_a_session_at_the_very_moment_is_not_seen(tables_of, spine_of) -> None:
 def test_a_session_exactly_thirty_days_old_is_the_last_one_counted(tables_of, spine_of) -> None:
     at = pd.Timestamp("2026-05-01 12:00:00")
     old = [{"client_code": "c", "started_at": (at - timedelta(days=30, microseconds=late)).to_pydatetime()} for late in (0, 1)]
-    seen = [behaviour(tables_of({"sessions": [row]})["sessions"], spine_of([{"client_code": "c", "as_of": at}])).to_pandas() for row in old]
+    seen = [
+        behaviour(tables_of({"sessions": [row]})["sessions"], spine_of([{"client_code": "c", "as_of": at}])).to_pandas()
+        for row in old
+    ]
     assert [int(frame.login_sessions_30d.iloc[0]) for frame in seen] == [1, 0]

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from database import open_database
 from features.online import NotOneRowPerClient, OnlineStore, newest_rows
 
-AS_OF = datetime(2026, 6, 1)
+AS_OF = datetime.fromisoformat("2026-06-01")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

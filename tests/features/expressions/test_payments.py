@@ -11,7 +11,9 @@ from features.payments import first_payment, velocity
 KEYS = {"client": "client_code", "destination": "destination_id"}
 
 
-def naive(payments: pd.DataFrame, labels: pd.DataFrame, key: str, entity: str, value: str, as_of: pd.Timestamp) -> dict[str, float]:
+def naive(
+    payments: pd.DataFrame, labels: pd.DataFrame, key: str, entity: str, value: str, as_of: pd.Timestamp
+) -> dict[str, float]:
     own = payments[(payments[key] == value) & (payments.ts < as_of)]
     told = labels.merge(payments[payments[key] == value], on="transaction_id")
     row = {f"{entity}_seconds_since_first_payment": (as_of - own.ts.min()).total_seconds() if len(own) else np.nan}
@@ -28,7 +30,9 @@ def naive(payments: pd.DataFrame, labels: pd.DataFrame, key: str, entity: str, v
 
 
 @pytest.mark.parametrize("entity", ["client", "destination"])
-def test_velocity_counts_what_lies_in_the_window_and_labels_when_they_are_reported(entity: str, bank, tables_of, spine_of) -> None:
+def test_velocity_counts_what_lies_in_the_window_and_labels_when_they_are_reported(
+    entity: str, bank, tables_of, spine_of
+) -> None:
     tables, key = tables_of(bank), KEYS[entity]
     payments, labels = pd.DataFrame(bank["payments"]), pd.DataFrame(bank["fraud_labels"])
     asked = [{key: row[key], "as_of": row["ts"]} for row in bank["payments"]]
@@ -56,5 +60,7 @@ def test_a_label_reported_before_its_payment_tells_nothing_of_the_future(tables_
     paid = {"transaction_id": "t", "client_code": "c", "ts": at + timedelta(days=1), "amount": 5, "destination_id": "d"}
     told = {"transaction_id": "t", "is_fraud": 1, "reported_at": at - timedelta(days=1)}
     tables = tables_of({"payments": [paid], "fraud_labels": [told]})
-    row = velocity(tables["payments"], tables["fraud_labels"], spine_of([{"client_code": "c", "as_of": at}]), "client").to_pandas()
+    row = velocity(
+        tables["payments"], tables["fraud_labels"], spine_of([{"client_code": "c", "as_of": at}]), "client"
+    ).to_pandas()
     assert row.client_labels_30d.tolist() == [0]

@@ -13,12 +13,20 @@ from hypothesis import strategies as st
 from features.sets import FEATURE_SETS
 from features.tables import CATEGORIES, PRODUCTS, TABLES, TRANSFERS_IN
 
-AS_OF = datetime(2026, 5, 20, 12, 30)
+AS_OF = datetime.fromisoformat("2026-05-20 12:30")
 TIMES = {"transactions": "date", "transfers": "date", "sessions": "started_at", "payments": "ts", "product_uptake": "offered_at"}
 SPINE = [
-    {"client_code": code, "as_of": AS_OF, "product": product, "transaction_id": f"now{n}", "destination_id": f"d{n}", "amount": 7.0, "ts": AS_OF}
+    {
+        "client_code": code,
+        "as_of": AS_OF,
+        "product": product,
+        "transaction_id": f"now{n}",
+        "destination_id": f"d{n}",
+        "amount": 7.0,
+        "ts": AS_OF,
+    }
     for n, (code, product) in enumerate((("c1", PRODUCTS[1]), ("c2", PRODUCTS[2]), ("c11", PRODUCTS[3])))
-]  # fmt: skip
+]
 
 moments_from = st.integers(0, 40 * 86_400).map(lambda seconds: AS_OF + timedelta(seconds=seconds))
 clients = st.sampled_from(["c1", "c2", "c11"])
@@ -30,13 +38,21 @@ def row(**columns: st.SearchStrategy) -> st.SearchStrategy[dict[str, object]]:
 
 
 later = {
-    "transactions": row(date=moments_from, category=st.sampled_from(list(CATEGORIES)), amount=amounts, currency=st.sampled_from(["KZT", "USD"])),
-    "transfers": row(date=moments_from, type=st.sampled_from(TRANSFERS_IN), direction=st.just("in"), amount=amounts, currency=st.just("KZT")),
+    "transactions": row(
+        date=moments_from, category=st.sampled_from(list(CATEGORIES)), amount=amounts, currency=st.sampled_from(["KZT", "USD"])
+    ),
+    "transfers": row(
+        date=moments_from, type=st.sampled_from(TRANSFERS_IN), direction=st.just("in"), amount=amounts, currency=st.just("KZT")
+    ),
     "sessions": row(started_at=moments_from, os_version=st.sampled_from(["17", "99"]), phone_model=st.just("Z")),
-    "payments": row(transaction_id=st.uuids().map(str), ts=moments_from, amount=amounts, destination_id=st.sampled_from(["d0", "d1", "d9"])),
+    "payments": row(
+        transaction_id=st.uuids().map(str), ts=moments_from, amount=amounts, destination_id=st.sampled_from(["d0", "d1", "d9"])
+    ),
     "product_uptake": row(product=st.sampled_from(PRODUCTS), offered_at=moments_from, accepted=st.integers(0, 1)),
-}  # fmt: skip
-futures = st.fixed_dictionaries({name: st.lists(rows, max_size=6) for name, rows in later.items()} | {"told": st.lists(moments_from, max_size=6)})  # fmt: skip
+}
+futures = st.fixed_dictionaries(
+    {name: st.lists(rows, max_size=6) for name, rows in later.items()} | {"told": st.lists(moments_from, max_size=6)}
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +100,16 @@ def test_what_happens_at_or_after_the_moment_changes_nothing(name: str, future, 
 @pytest.mark.parametrize("name", ["income", "recommendation", "fraud"])
 def test_what_happened_just_before_the_moment_is_seen(name: str, past, compute) -> None:
     just = AS_OF - timedelta(microseconds=1)
-    event = {"client_code": "c1", "transaction_id": "new", "destination_id": "d0", "amount": 5.0, "ts": just, "date": just, "category": "АЗС", "currency": "KZT"}  # fmt: skip
+    event = {
+        "client_code": "c1",
+        "transaction_id": "new",
+        "destination_id": "d0",
+        "amount": 5.0,
+        "ts": just,
+        "date": just,
+        "category": "АЗС",
+        "currency": "KZT",
+    }
     table = "payments" if name == "fraud" else "transactions"
     before, after = compute(name, past), compute(name, {**past, table: [*past[table], event]})
     count = "client_payments_1d" if name == "fraud" else "purchase_count_30d"

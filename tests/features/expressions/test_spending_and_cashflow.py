@@ -8,7 +8,7 @@ import pytest
 
 from features.cashflow import CASHFLOW_COLUMNS, DEBT_PAYMENTS, SAVINGS, cashflow
 from features.holdings import PRODUCT_SLUGS, holdings
-from features.spending import spending, spending_shares
+from features.spending import spending, with_shares
 from features.tables import CATEGORIES, TRANSFER_TYPES
 
 RATES = {"KZT": 1.0, "USD": 520.0, "EUR": 600.0, "RUB": 6.5}
@@ -73,7 +73,7 @@ def spine(moments, spine_of):
 
 
 def test_spending_is_the_sum_of_the_purchases_in_the_window(bank, tables, spine) -> None:
-    computed = spending_shares(tables["transactions"], spine, RATES).to_pandas().set_index(["client_code", "as_of"])
+    computed = with_shares(spending(tables["transactions"], spine, RATES)).to_pandas().set_index(["client_code", "as_of"])
     purchases = pd.DataFrame(bank["transactions"])
     expected = pd.DataFrame([naive_spending(purchases, *index) for index in computed.index], index=computed.index)
     pd.testing.assert_frame_equal(computed[list(expected)], expected, check_dtype=False, rtol=1e-9, atol=1e-6)

@@ -1,0 +1,90 @@
+"""The aggregate flow over a real lake: what it leaves in the store and in the Prefect UI."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from prefect import get_client
+from prefect.exceptions import ParameterTypeError
+from prefect.testing.utilities import prefect_test_harness
+
+import settings as settings_module
+from clock import now
+from consent_api import consents, releases
+from consent_api.audit import Actor
+from consent_api.catalogue import NotInCatalogue
+from consent_api.consents import Grant
+from consent_api.periods import Period
+from consent_api.releases import PeriodNotOver, Subject
+from consent_api.store import open_store
+from features.lake import open_lake
+from features.tables import CATEGORIES, TRANSACTIONS
+from flows.aggregate import AggregateRequest, aggregate
+from settings import Settings
+
+pytestmark = pytest.mark.integration
+LAST_MONTH = (now().replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+CLIENTS = [f"CANARY-{number}" for number in range(300)]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A lake with a month of purchases, and consents of all clients for one company."""
+    var = tmp_path_factory.mktemp("var")
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
+        patch.setenv("OPORA_VAR", str(var))
+        patch.delenv("OPORA_DATABASE_URL", raising=False)
+        settings_module.settings.cache_clear()
+        configured = settings_module.settings()
+        _ingest(configured, var)
+        with open_store(configured.database("consent")).writing() as connection:
+            wanted = [Grant(client, "dala-market", "category_spending", "market_statistics") for client in CLIENTS]
+            consents.grant(connection, wanted, Actor("test", "test"), now())
+        yield configured
+    settings_module.settings.cache_clear()
+
+
+def _ingest(config: Settings, var: Path) -> None:
+    rows = [(f"{LAST_MONTH}-05", name, 15_000, "KZT", client) for client in CLIENTS for name in list(CATEGORIES)[:6]]
+    path = var / "purchases.csv"
+    pd.DataFrame(rows, columns=["date", "category", "amount", "currency", "client_code"]).to_csv(path, index=False)
+    open_lake(config).ingest(TRANSACTIONS, path)
+
+
+def test_the_flow_releases_for_every_company_once_and_says_what_became_of_it(config: Settings) -> None:
+    summaries = {summary.company: summary for summary in aggregate(AggregateRequest(period=LAST_MONTH))}
+    assert set(summaries) == {"dala-market", "jolda-travel", "densaulyk-pharmacy", "aspan-cinema"}
+    assert summaries["dala-market"].outcome == "made now"
+    assert summaries["dala-market"].categories >= 6
+    assert "too few consents" in summaries["jolda-travel"].outcome
+    store = open_store(config.database("consent"))
+    document = releases.published_document(store, Subject("dala-market", "category_spending", Period.of(LAST_MONTH)))
+    (again,) = aggregate(AggregateRequest(company="dala-market", period=LAST_MONTH))
+    assert again.outcome == "made before, unchanged"
+    assert releases.published_document(store, Subject("dala-market", "category_spending", Period.of(LAST_MONTH))) == document
+    assert again.sample_size == json.loads(document)["sample_size"]
+
+
+def test_p23_the_artifacts_and_logs_of_the_flow_name_no_client(config: Settings) -> None:
+    aggregate(AggregateRequest(period=LAST_MONTH))
+
+    async def everything() -> str:
+        async with get_client() as client:
+            return f"{await client.read_artifacts()} {await client.read_logs()} {await client.read_flow_runs()}"
+
+    text = asyncio.run(everything())
+    assert "dala-market" in text
+    assert "CANARY" not in text
+
+
+def test_an_unknown_company_and_an_unfinished_month_are_refused(config: Settings) -> None:
+    with pytest.raises(NotInCatalogue, match="dala-market"):
+        aggregate(AggregateRequest(company="nobody", period=LAST_MONTH))
+    with pytest.raises(PeriodNotOver):
+        aggregate(AggregateRequest(period=now().strftime("%Y-%m")))
+    with pytest.raises(ParameterTypeError):
+        aggregate({"period": "October"})

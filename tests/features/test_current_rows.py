@@ -1,0 +1,63 @@
+"""Which rows a batch scores today."""
+
+from datetime import datetime
+
+import ibis
+import pytest
+
+from features.current import NothingIngested, current_rows, newest_moment
+from features.tables import PRODUCTS, TABLES
+
+
+def tables(**rows: list[dict[str, object]]) -> dict[str, ibis.Table]:
+    """Raw tables, empty but for `rows`."""
+    return {name: ibis.memtable(rows.get(name, []), schema=table.schema) for name, table in TABLES.items()}
+
+
+def client(code: str) -> dict[str, object]:
+    return {
+        "client_code": code,
+        "name": "Айгерим",
+        "status": "Студент",
+        "age": 20,
+        "city": "Алматы",
+        "avg_monthly_balance_KZT": 1000,
+    }
+
+
+def payment(name: str, ts: str) -> dict[str, object]:
+    return {
+        "transaction_id": name,
+        "client_code": "1",
+        "ts": datetime.fromisoformat(ts),
+        "amount": 500,
+        "destination_id": "d",
+    }
+
+
+def test_today_begins_at_the_first_midnight_after_the_newest_event() -> None:
+    found = newest_moment(tables(payments=[payment("a", "2026-10-30T10:00:00"), payment("b", "2026-10-31T23:59:59")]))
+    assert found == datetime(2026, 11, 1)  # noqa: DTZ001 - the lake's moments are UTC without a zone
+
+
+def test_an_empty_lake_says_what_to_do() -> None:
+    with pytest.raises(NothingIngested, match="ingest them first"):
+        newest_moment(tables())
+
+
+def test_every_client_is_offered_every_product() -> None:
+    bank = tables(clients=[client("1"), client("2")], payments=[payment("a", "2026-10-30T10:00:00")])
+    rows = current_rows("recommendation", bank, 7)
+    assert len(rows) == 2 * len(PRODUCTS)
+    assert set(rows["product"]) == set(PRODUCTS)
+
+
+def test_only_the_payments_of_the_last_days_are_judged() -> None:
+    bank = tables(payments=[payment("old", "2026-10-01T10:00:00"), payment("new", "2026-10-30T10:00:00")])
+    assert current_rows("fraud", bank, 7)["transaction_id"].tolist() == ["new"]
+
+
+def test_a_client_without_any_event_still_has_a_row() -> None:
+    bank = tables(clients=[client("1")], payments=[payment("a", "2026-10-30T10:00:00")])
+    rows = current_rows("income", bank, 7)
+    assert rows["spend_total_90d"].tolist() == [0.0]
