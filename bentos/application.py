@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from bentos.backend import Backend
-from bentos.measurements import Measured, Measurements
 from clock import now
 from edge.errors import install_error_handlers
 from edge.keys import API_KEY_SCHEME, KeyGuard
 from edge.limits import BodyLimit
+from edge.measurements import Measured, Measurements
 from settings import Settings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from ibis.expr.types import NumericValue, Table
 
 from features.columns import FeatureColumn
 from features.tables import PRODUCTS
-from features.windows import moments_of
+from features.windows import attach, moments_of
 
 PRODUCT_SLUGS = dict(
     zip(
@@ -94,16 +94,23 @@ def client_facts(clients: Table) -> Table:
     )
 
 
+def accepted_before(product_uptake: Table, moments: Table) -> Table:
+    """client_code, as_of and product of every offer that was accepted before a moment."""
+    taken = product_uptake.filter(product_uptake.accepted == 1).select("client_code", "product", "offered_at")
+    pairs = moments.join(taken, ["client_code", taken.offered_at < moments.as_of])
+    return pairs.select("client_code", "as_of", "product")
+
+
 def holdings(product_uptake: Table, spine: Table) -> Table:
     """Products that a client accepted before each as_of: `HOLDING_COLUMNS`, one row per distinct (client_code, as_of)."""
     moments = moments_of(spine)
-    taken = product_uptake.filter(product_uptake.accepted == 1).select("client_code", "product", "offered_at")
-    pairs = moments.left_join(taken, ["client_code", taken.offered_at < moments.as_of])
-    held = pairs.select("client_code", "as_of", "product").group_by("client_code", "as_of")
-    return held.agg(
-        **{f"holds_{slug}": (ibis._.product == name).any().fill_null(False).cast("int8") for name, slug in PRODUCT_SLUGS.items()},
-        holdings_count=ibis._.product.nunique(),
+    pairs = accepted_before(product_uptake, moments)
+    held = pairs.group_by("client_code", "as_of").agg(
+        **{f"holds_{slug}": (pairs["product"] == name).cast("int8").max() for name, slug in PRODUCT_SLUGS.items()},
+        holdings_count=pairs["product"].nunique(),
     )
+    wide = attach(moments, held)
+    return wide.mutate(**{column.name: wide[column.name].fill_null(0) for column in HOLDING_COLUMNS})
 
 
 def product_affinity(rows: Table) -> NumericValue:

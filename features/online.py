@@ -12,7 +12,7 @@ import pandas as pd
 from ibis.expr.types import Table as Expression
 from sqlalchemy import Column, DateTime, Engine, Index, MetaData, String, Table, Text, bindparam, delete, func, insert, select
 
-from features.holdings import client_facts
+from features.holdings import accepted_before, client_facts
 from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS, fraud_client, recommendation_client
 from features.tables import TABLES
 from features.windows import attach, moments_of
@@ -64,7 +64,7 @@ class OnlineStore:
         """Replace the rows of `feature_set` by `frame`: client_code, as_of (UTC) and the values, in one transaction.
 
         Raises:
-            NotOneRowPerClient: a client has two rows or none of its columns names it.
+            NotOneRowPerClient: a client has two rows, or a row names no client.
         """
         codes = frame["client_code"]
         if codes.isna().any() or codes.duplicated().any():
@@ -112,9 +112,9 @@ def _plain(value: object) -> object:
 def newest_rows(tables: Mapping[str, Expression], as_of: datetime) -> dict[str, Expression]:
     """The rows that serving needs, one per client as known just before `as_of`, by online set.
 
-    "income" and "fraud" and "recommendation" hold the columns that depend on the client alone, of the clients with any
-    event of the kind that the set looks at; "profile" holds every client's row with the products held. A raw table
-    that was never ingested counts as empty; of the tables only `clients` must be there.
+    "income", "recommendation" and "fraud" hold the columns that depend on the client alone, of the clients with any event of
+    the kind that the set looks at; "profile" holds every client's row with the products held. A raw table that was never
+    ingested counts as empty; only `clients` must be there.
 
     Raises:
         KeyError: there is no clients table.
@@ -143,8 +143,6 @@ def _active(clients: Expression, tables: Mapping[str, Expression], events: Mappi
 def _profile(tables: Mapping[str, Expression], clients: Expression) -> Expression:
     facts = attach(clients, client_facts(tables["clients"]), ["client_code"])
     named = attach(facts, tables["clients"].select("client_code", "name"), ["client_code"])
-    uptake = tables["product_uptake"]
-    taken = uptake.filter(uptake.accepted == 1)
-    moments = moments_of(clients)
-    held = moments.join(taken, ["client_code", taken.offered_at < moments.as_of]).group_by("client_code", "as_of")
-    return attach(named, held.agg(holdings=ibis._["product"].collect(distinct=True).sort()))
+    held = accepted_before(tables["product_uptake"], moments_of(clients))
+    names = held.group_by("client_code", "as_of").agg(holdings=held["product"].collect(distinct=True).sort())
+    return attach(named, names)

@@ -2,38 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import uuid4
 
 import orjson
 import pandas as pd
-from sqlalchemy import Boolean, Column, DateTime, Dialect, Float, Index, MetaData, Table, Text, TypeDecorator
+from sqlalchemy import Boolean, Column, Float, Index, MetaData, Table, Text
 
 from clock import now
+from database import UtcTime
 
 OK = "ok"
 
 
 class UnfitRow(ValueError):
     """A row that cannot be kept as it is; the message names the field and what it takes."""
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """Aware datetimes, in UTC on every database (SQLite itself knows no time zones)."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
-        """Normalise to UTC, which also makes the text that SQLite compares sortable."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
-        """Give back an aware datetime."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 SCHEMA = MetaData()

@@ -95,3 +95,11 @@ def test_the_migrated_tables_are_the_declared_ones(store: Store) -> None:
         context = MigrationContext.configure(connection, opts={"version_table": "consent_alembic_version"})
         assert compare_metadata(context, RECORDS.metadata) == []
     assert store.is_ready()
+
+
+def test_p12_a_row_that_was_changed_and_sealed_anew_no_longer_fits_the_next(log: Store) -> None:
+    unguard(log)
+    with log.writing() as connection:
+        row = dict(connection.execute(select(AUDIT).where(AUDIT.c.sequence == 6)).one()._asdict(), detail="{}")
+        connection.execute(update(AUDIT).where(AUDIT.c.sequence == 6).values(detail="{}", hash=audit._seal(row)))
+    assert verified(log).first_bad == 7

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -118,3 +118,20 @@ def test_tables_that_were_never_ingested_count_as_empty(bank, tables_of) -> None
     assert found == {"income": 11, "recommendation": 11, "fraud": 0, "profile": 12}
     with pytest.raises(KeyError, match="clients"):
         newest_rows({}, AS_OF)
+
+
+def test_what_happens_at_the_moment_itself_is_not_served_yet(tables_of) -> None:
+    events = {
+        "clients": [{"client_code": "c", "status": "Студент", "age": 20}],
+        "transfers": [
+            {"client_code": "c", "date": AS_OF, "type": "salary_in", "direction": "in", "amount": 5, "currency": "KZT"}
+        ],
+        "sessions": [{"client_code": "c", "started_at": AS_OF}],
+        "product_uptake": [{"client_code": "c", "product": "Ипотека", "offered_at": AS_OF, "accepted": 1}],
+    }
+    later = AS_OF + timedelta(microseconds=1)
+    now, then = ({name: rows.to_pandas() for name, rows in newest_rows(tables_of(events), at).items()} for at in (AS_OF, later))
+    assert {name: len(rows) for name, rows in now.items()} == {"income": 0, "recommendation": 0, "fraud": 0, "profile": 1}
+    assert {name: len(rows) for name, rows in then.items()} == {"income": 1, "recommendation": 1, "fraud": 1, "profile": 1}
+    assert plain(now["profile"].holdings[0]) is None
+    assert plain(then["profile"].holdings[0]) == ["Ипотека"]
