@@ -70,6 +70,14 @@ def use_running_server() -> bool:
     return True
 
 
+def wait_for_prefect(seconds: float) -> bool:
+    """Wait for the server at PREFECT_API_URL, or else for the one of this machine, which is then used; tells whether it came."""
+    configured = os.environ.get("PREFECT_API_URL")
+    server = ADDRESSES[0] if configured is None else Address("Prefect", configured, "/health", "")
+    came = not wait_for((server,), seconds, lambda _: None)
+    return came and use_running_server()
+
+
 def table() -> str:
     """The addresses as lines of text."""
     width = max(len(address.name) for address in ADDRESSES)

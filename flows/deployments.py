@@ -1,8 +1,8 @@
-"""Serves every flow to the Prefect server, so that the UI and schedules can start them: `python -m flows.deployments`."""
+"""Every flow as a deployment, so that the Prefect UI and schedules can start it."""
 
 from typing import Any
 
-from prefect import Flow, serve
+from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
 
 from flows.aggregate import aggregate
@@ -25,12 +25,3 @@ DESCRIPTIONS: dict[Flow[Any, Any], str] = {
 def deployments() -> list[RunnerDeployment]:
     """One deployment per flow, named like it."""
     return [RunnerDeployment.from_flow(flow, name=flow.name, description=text) for flow, text in DESCRIPTIONS.items()]
-
-
-def main() -> None:
-    """Register the deployments and run what the server schedules, two at a time, until stopped."""
-    serve(*deployments(), pause_on_shutdown=False, limit=2)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,7 @@ import sys
 import threading
 
 from flows import run_pipeline
-from flows.addresses import ADDRESSES, table, wait_for
+from flows.addresses import ADDRESSES, table, wait_for, wait_for_prefect
 
 STARTING = 300.0
 
@@ -15,7 +15,7 @@ def main() -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    if wait_for(ADDRESSES[:1], STARTING, _waiting):
+    if not wait_for_prefect(STARTING):
         print(f"The Prefect server did not start within {STARTING:.0f} s: see its lines above.", flush=True)
         return 1
     status = run_pipeline.main([])
