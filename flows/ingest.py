@@ -9,8 +9,9 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.dialect import UnreadableFile
-from features.lake import IngestSummary, RefusedFile, open_lake
+from features.lake import open_lake
+from features.refusals import RefusedFile, UnwritableLake
+from features.summary import IngestSummary
 from features.tables import TABLES
 from settings import settings
 
@@ -38,7 +39,10 @@ class IngestRequest(BaseModel):
 
 @flow(name="ingest", validate_parameters=True, flow_run_name="ingest {request.table}")
 def ingest(request: IngestRequest) -> list[IngestSummary]:
-    """Ingest a file, or the part files of a folder in order of name; the summary is an artifact of the run."""
+    """Ingest a file, or the part files of a folder in order of name; the summary is an artifact of the run.
+
+    A refused file fails the run with the reason; part files before it have landed and are passed over when it is sent again.
+    """
     lake = open_lake(settings())
     logger = get_run_logger()
     summaries: list[IngestSummary] = []
@@ -73,10 +77,11 @@ def sentence(summary: IngestSummary) -> str:
     """A summary as one line."""
     if summary.already_ingested:
         return f"{summary.file} was already ingested as version {summary.version} of {summary.table}; nothing changed"
-    rules = ", ".join(f"{count} {rule}" for rule, count in summary.quarantined.items())
+    rules = ", ".join(f"{rule}: {count}" for rule, count in summary.quarantined.items())
+    ignored = f"; ignored columns: {', '.join(summary.ignored_columns)}" if summary.ignored_columns else ""
     return (
-        f"{summary.file} ({summary.dialect}) is version {summary.version} of {summary.table}: "
-        f"read {summary.read}, landed {summary.landed}, quarantined {summary.read - summary.landed}{f' ({rules})' if rules else ''}"
+        f"{summary.file} ({summary.dialect}) is version {summary.version} of {summary.table}: read {summary.read}, "
+        f"landed {summary.landed}, quarantined {summary.read - summary.landed}{f' ({rules})' if rules else ''}{ignored}"
     )
 
 
@@ -90,7 +95,7 @@ def main() -> int:
     try:
         for path in files_at(arguments.file):
             print(sentence(lake.ingest(TABLES[arguments.table], path)))
-    except (RefusedFile, UnreadableFile) as error:
+    except (RefusedFile, UnwritableLake) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -1,0 +1,144 @@
+"""One pass over the bytes of a file: its content hash, and whether it is text that the engine can read as it is."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from features.refusals import UnreadableFile
+
+_BLOCK = 1 << 20
+_EVIDENCE = 1 << 20
+_NEWLINE = ord("\n")
+_SIGNATURES = {
+    b"PK\x03\x04": "a ZIP archive (or a new Excel workbook)",
+    b"\x1f\x8b": "compressed with gzip",
+    b"%PDF": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\xff\xfe": "in UTF-16",
+    b"\xfe\xff": "in UTF-16",
+}
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Identity and outer form of a file.
+
+    Attributes:
+        sha256: hash of the content, in hex.
+        encoding: of a text file; None for Parquet.
+        uneven: blank lines between the rows or several kinds of line ends, which the engine cannot number or read.
+    """
+
+    sha256: str
+    encoding: Literal["utf-8", "utf-8-sig", "cp1251"] | None
+    uneven: bool = False
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Hash the file at `path` and look at every byte of it once, in constant memory.
+
+    Raises:
+        UnreadableFile: not there, empty, binary, or with a line so long that it is no table.
+    """
+    if not path.is_file():
+        raise UnreadableFile(f"there is no file at {path}: give the path of a CSV or Parquet file")
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        head = stream.read(_BLOCK)
+        digest.update(head)
+        if head.startswith(b"PAR1"):
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+            return Fingerprint(digest.hexdigest(), None)
+        scan = _TextScan(path.name)
+        scan.feed(head)
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            scan.feed(block)
+    return Fingerprint(digest.hexdigest(), scan.encoding(), scan.uneven())
+
+
+class _TextScan:
+    """What is seen of a text file so far."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._begun = False
+        self._bom = False
+        self._carry = b"\n"  # as if after a line end: a newline that comes first is a blank line
+        self._judged = self._valid = self._invalid = 0
+        self._blank = self._bare_feed = self._bare_return = self._pair = False
+
+    def feed(self, block: bytes) -> None:
+        """Look at the next block."""
+        if not self._begun:
+            self._refuse_signatures(block)
+        self._refuse_binary(block)
+        if self._judged < _EVIDENCE and not block.isascii():
+            self._judge_encoding(block)
+        self._look_at_line_ends(block)
+        self._begun = True
+
+    def encoding(self) -> Literal["utf-8", "utf-8-sig", "cp1251"]:
+        """What most of the first lines beyond ASCII are written in."""
+        if self._bom:
+            return "utf-8-sig"
+        return "cp1251" if self._invalid > self._valid else "utf-8"
+
+    def uneven(self) -> bool:
+        """Whether there are blank lines between rows, or more than one kind of line end."""
+        return self._blank or self._bare_feed + self._bare_return + self._pair > 1
+
+    def _refuse_signatures(self, block: bytes) -> None:
+        if not block.strip():
+            raise UnreadableFile(f"{self._name} is empty: export it again")
+        for signature, form in _SIGNATURES.items():
+            if block.startswith(signature):
+                raise UnreadableFile(f"{self._name} is {form}: unpack or export it as CSV in UTF-8 or cp1251, or as Parquet")
+        self._bom = block.startswith(b"\xef\xbb\xbf")
+
+    def _refuse_binary(self, block: bytes) -> None:
+        if b"\0" in block:
+            raise UnreadableFile(
+                f"{self._name} holds NUL bytes, so it is not text: export it as CSV in UTF-8 or cp1251, or as Parquet"
+            )
+        if len(block) == _BLOCK and b"\n" not in block and b"\r" not in block:
+            raise UnreadableFile(f"{self._name} has a line of over 1 MiB, so it is no table with a row per line: export it again")
+
+    def _judge_encoding(self, block: bytes) -> None:
+        lines = block.splitlines()
+        whole = lines[self._begun : len(lines) - (len(block) == _BLOCK)] or lines
+        for line in whole:
+            if not line.isascii():
+                valid = _is_utf8(line)
+                self._valid += valid
+                self._invalid += not valid
+        self._judged += len(block)
+
+    def _look_at_line_ends(self, block: bytes) -> None:
+        text = self._carry + block
+        body = text.rstrip(b"\r\n")
+        self._carry = text[len(body) :][-4:]  # what follows may show that these were blank lines, not the end of the file
+        if not body:
+            return
+        newline = np.frombuffer(body, np.uint8) == _NEWLINE
+        self._blank |= bool((newline[1:] & newline[:-1]).any())
+        if b"\r" in body:
+            pairs, feeds, returns = body.count(b"\r\n"), body.count(b"\n", 1), body.count(b"\r")
+            self._pair |= pairs > 0
+            self._bare_feed |= feeds > pairs
+            self._bare_return |= returns > pairs
+            self._blank |= b"\n\r\n" in body or b"\r\r" in body
+        else:
+            self._bare_feed |= bool(newline[1:].any())
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
