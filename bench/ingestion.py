@@ -103,7 +103,8 @@ def compare(path: Path, rows: int) -> None:
         f"{rows:,} purchases, {path.stat().st_size / 1e6:.0f} MB, {quarantined:,} of them quarantined; landed + quarantined = read.\n"
     )
     seconds = {side: statistics.median(run["seconds"] for run in runs) for side, runs in figures.items()}
-    print("| from CSV | seconds (median of 3) | peak memory, GiB | speed against the bare copy |\n| --- | ---: | ---: | ---: |")
+    print("| from CSV | s, median of 3 | peak memory, GiB | speed against the bare copy |")
+    print("| --- | ---: | ---: | ---: |")
     for side, title in SIDES.items():
         peak = max(run["gib"] for run in figures[side])
         print(f"| {title} | {seconds[side]:.2f} | {peak:.2f} | {seconds['bare'] / seconds[side]:.2f} |")
