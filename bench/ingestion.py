@@ -99,9 +99,7 @@ def compare(path: Path, rows: int) -> None:
     for figure in figures["ours"]:
         assert figure["landed"] + figure["quarantined"] == rows, figure
     quarantined = int(figures["ours"][0]["quarantined"])
-    print(
-        f"{rows:,} purchases, {path.stat().st_size / 1e6:.0f} MB, {quarantined:,} of them quarantined; landed + quarantined = read.\n"
-    )
+    print(f"{rows:,} purchases, {path.stat().st_size / 1e6:.0f} MB, {quarantined:,} quarantined; landed + quarantined = read.\n")
     seconds = {side: statistics.median(run["seconds"] for run in runs) for side, runs in figures.items()}
     print("| from CSV | s, median of 3 | peak memory, GiB | speed against the bare copy |")
     print("| --- | ---: | ---: | ---: |")

@@ -1,7 +1,7 @@
 """From a frame to a sealed Scorer folder: split, search, refit, thresholds, intervals, figures on the holdout."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +129,9 @@ def _metrics(task: TrainingTask, folder: Path, holdout: Holdout) -> dict[str, fl
     """Holdout figures by name: the task's metric and companions, overall and per output; coverage for intervals."""
     scorer = Scorer.load(folder)
     figures = {f"holdout_{task.metric}": evaluate(scorer, holdout), f"naive_{task.metric}": holdout.baseline}
+    if task.sometimes_absent:
+        lacking = replace(holdout, features=holdout.features.drop(columns=list(task.sometimes_absent)))
+        figures[f"holdout_{task.metric}_without_what_is_sometimes_absent"] = evaluate(scorer, lacking)
     predictions = scorer.predict(holdout.features)
     companions = ("roc_auc", "pr_auc", "log_loss") if task.kind == "binary" else ("wmae", "rmse")
     for output in task.outputs:

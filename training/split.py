@@ -41,8 +41,16 @@ def split(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Split:
     bounds = (np.cumsum(list(SHARES.values())) * len(ordered)).round().astype(int)
     frames = dict(zip(SHARES, np.split(np.arange(len(ordered)), bounds[:-1]), strict=True))
     columns = learn_columns(ordered.iloc[frames["train"]], list(task.features))
-    parts = {name: _part(task, ordered.iloc[rows], columns) for name, rows in frames.items()}
-    return Split(columns, **parts)
+    cut = {name: ordered.iloc[rows] for name, rows in frames.items()}
+    for name in ("train", "validation"):
+        cut[name] = _without_some(task, cut[name], seed)
+    return Split(columns, **{name: _part(task, rows, columns) for name, rows in cut.items()})
+
+
+def _without_some(task: TrainingTask, frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The rows, every second one (at random by `seed`) without the columns that are sometimes absent."""
+    absent = np.random.default_rng(seed).random(len(frame)) < 0.5
+    return frame.assign(**{name: frame[name].astype("float64").mask(absent) for name in task.sometimes_absent})
 
 
 def _part(task: TrainingTask, frame: pd.DataFrame, columns: tuple[ModelColumn, ...]) -> Part:

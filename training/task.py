@@ -25,6 +25,8 @@ class TrainingTask:
         features: names of the feature columns.
         weight: column with the weight of each row, None = 1.
         time: column by which rows are ordered before splitting, None = split at random.
+        sometimes_absent: columns that some callers cannot give; half of the rows that are learned from lack them, so that a
+            prediction is honest with and without them.
         positive: a regression label that is always above 0 is learned in log space.
         lake_versions: version of every table that the frame was computed from.
     """
@@ -37,6 +39,7 @@ class TrainingTask:
     weight: str | None = None
     time: str | None = None
     positive: bool = False
+    sometimes_absent: tuple[str, ...] = ()
     lake_versions: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from features.lake import Lake
+from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
 from features.tables import BANKS
 from training.fit import Thresholds
@@ -24,6 +25,7 @@ class UseCase:
     label_columns: tuple[str, ...]
     weight: str | None = None
     positive: bool = False
+    sometimes_absent: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
 
 
@@ -39,7 +41,14 @@ USE_CASES: Mapping[str, UseCase] = {
     "income": UseCase(("income",), "regression", "wmae", ("income",), weight="w", positive=True),
     "prescoring": UseCase(BANKS, "binary", "roc_auc", BANKS, thresholds=_approval),
     "recommendation": UseCase(("accepted",), "binary", "roc_auc", ("accepted",)),
-    "fraud": UseCase(("fraud",), "binary", "pr_auc", ("is_fraud",), thresholds=_risk),
+    "fraud": UseCase(
+        ("fraud",),
+        "binary",
+        "pr_auc",
+        ("is_fraud",),
+        sometimes_absent=tuple(c.name for c in DESTINATION_COLUMNS),
+        thresholds=_risk,
+    ),
 }
 """The use cases by name, which is also the name of the registered model."""
 
@@ -49,7 +58,16 @@ def training_task(name: str, versions: dict[str, int]) -> TrainingTask:
     case = USE_CASES[name]
     features = tuple(column.name for column in FEATURE_SETS[name].columns)
     return TrainingTask(
-        name, case.outputs, case.kind, case.metric, features, case.weight, "as_of", case.positive, lake_versions=versions
+        name=name,
+        outputs=case.outputs,
+        kind=case.kind,
+        metric=case.metric,
+        features=features,
+        weight=case.weight,
+        time="as_of",
+        positive=case.positive,
+        sometimes_absent=case.sometimes_absent,
+        lake_versions=versions,
     )
 
 

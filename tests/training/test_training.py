@@ -1,5 +1,6 @@
 """What training promises: honest splits, reproducible models, refusal of tables that cannot be learned from."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_categories_are_learned_from_the_train_part_only() -> None:
     vocabulary = split(TASK, frame, seed=1).columns[1].vocabulary
     assert vocabulary is not None
     assert "seen only in the holdout" not in vocabulary
+
+
+def test_half_of_what_is_learned_from_lacks_what_callers_sometimes_lack_and_no_judged_row_does() -> None:
+    task = replace(TASK, sometimes_absent=("amount",))
+    parts = split(task, table(), seed=1)
+    assert 0.4 < parts.train.frame["amount"].isna().mean() < 0.6
+    assert 0.3 < parts.validation.frame["amount"].isna().mean() < 0.7
+    assert not parts.calibration.frame["amount"].isna().any()
+    assert not parts.holdout.frame["amount"].isna().any()
 
 
 def test_same_rows_settings_and_seed_give_the_same_bytes(tmp_path: Path) -> None:
