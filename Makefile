@@ -26,16 +26,16 @@ PACKAGES := settings.py clock.py database.py edge features simulator registry tr
 
 .PHONY: up serve pipeline ingest test fast-test fmt lint types imports bench lock clean
 
-up: $(VENV)/.runtime ## the whole bank: data, models, services, addresses; Ctrl-C stops it
+up: $(VENV)/.runtime | $(PREFECT_HOME) ## the whole bank: data, models, services, addresses; Ctrl-C stops it
 	@exec honcho start
 
-serve: $(VENV)/.runtime ## the services only, over what the pipeline has left
+serve: $(VENV)/.runtime | $(PREFECT_HOME) ## the services only, over what the pipeline has left
 	@exec honcho start $(SERVICES)
 
-pipeline: $(VENV)/.runtime ## the main job once; its status is the exit status
+pipeline: $(VENV)/.runtime | $(PREFECT_HOME) ## the main job once; its status is the exit status
 	@python -m flows.run_pipeline
 
-ingest: $(VENV)/.runtime ## make ingest TABLE=transactions FILE=purchases.csv
+ingest: $(VENV)/.runtime | $(PREFECT_HOME) ## make ingest TABLE=transactions FILE=purchases.csv
 	@python -m flows.ingest --table "$(TABLE)" --file "$(FILE)"
 
 test: $(VENV)/.dev ## everything that is promised, shown
@@ -65,6 +65,10 @@ lock: ## resolve requirements.in and requirements-dev.in anew (needs uv)
 
 clean: ## removes everything that running has written, never the sources
 	@rm -rf "$(OPORA_VAR)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# Prefect makes its own folder but not the one above it.
+$(PREFECT_HOME):
+	@mkdir -p "$@"
 
 # --no-deps: the lock is the whole closure, every file checked against its hash.
 $(VENV)/.runtime: requirements.lock
