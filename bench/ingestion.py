@@ -99,10 +99,10 @@ def compare(path: Path, rows: int) -> None:
     for figure in figures["ours"]:
         assert figure["landed"] + figure["quarantined"] == rows, figure
     quarantined = int(figures["ours"][0]["quarantined"])
-    print(f"{rows:,} purchases, {path.stat().st_size / 1e6:.0f} MB, {quarantined:,} quarantined; landed + quarantined = read.\n")
+    size = path.stat().st_size / 1e6
+    print(f"{rows:,} purchases, {size:.0f} MB, {quarantined:,} of them quarantined; landed + quarantined = read.\n")
     seconds = {side: statistics.median(run["seconds"] for run in runs) for side, runs in figures.items()}
-    print("| from CSV | s, median of 3 | peak memory, GiB | speed against the bare copy |")
-    print("| --- | ---: | ---: | ---: |")
+    print("| from CSV | seconds (median of 3) | peak memory, GiB | speed against the bare copy |\n| --- | ---: | ---: | ---: |")
     for side, title in SIDES.items():
         peak = max(run["gib"] for run in figures[side])
         print(f"| {title} | {seconds[side]:.2f} | {peak:.2f} | {seconds['bare'] / seconds[side]:.2f} |")

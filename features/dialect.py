@@ -70,7 +70,7 @@ def _sample(path: Path) -> list[str]:
 
 
 def _whole_lines(block: bytes, cut: bool) -> list[str]:
-    lines = block.decode(errors="replace").splitlines()
+    lines = block.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[:-1] if cut and len(lines) > 1 else lines
 
 

@@ -1,6 +1,7 @@
 """One pass over the bytes of a file: its content hash, and whether it is text that the engine can read as it is."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,19 +46,20 @@ def fingerprint(path: Path) -> Fingerprint:
     """
     if not path.is_file():
         raise UnreadableFile(f"there is no file at {path}: give the path of a CSV or Parquet file")
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        head = stream.read(_BLOCK)
-        digest.update(head)
-        if head.startswith(b"PAR1"):
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-            return Fingerprint(digest.hexdigest(), None)
-        scan = _TextScan(path.name)
-        scan.feed(head)
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-            scan.feed(block)
+    digest, scan = hashlib.sha256(), _TextScan(path.name)
+    with path.open("rb") as stream, ThreadPoolExecutor(1) as hashing:
+        block = stream.read(_BLOCK)
+        parquet = block.startswith(b"PAR1")
+        if not block.strip():
+            raise UnreadableFile(f"{path.name} is empty: export it again")
+        while block:
+            hashed = hashing.submit(digest.update, block)
+            if not parquet:
+                scan.feed(block)
+            block = stream.read(_BLOCK)
+            hashed.result()
+    if parquet:
+        return Fingerprint(digest.hexdigest(), None)
     return Fingerprint(digest.hexdigest(), scan.encoding(), scan.uneven())
 
 
@@ -93,8 +95,6 @@ class _TextScan:
         return self._blank or self._bare_feed + self._bare_return + self._pair > 1
 
     def _refuse_signatures(self, block: bytes) -> None:
-        if not block.strip():
-            raise UnreadableFile(f"{self._name} is empty: export it again")
         for signature, form in _SIGNATURES.items():
             if block.startswith(signature):
                 raise UnreadableFile(f"{self._name} is {form}: unpack or export it as CSV in UTF-8 or cp1251, or as Parquet")
@@ -119,9 +119,12 @@ class _TextScan:
         self._judged += len(block)
 
     def _look_at_line_ends(self, block: bytes) -> None:
-        text = self._carry + block
-        body = text.rstrip(b"\r\n")
-        self._carry = text[len(body) :][-4:]  # what follows may show that these were blank lines, not the end of the file
+        if block[:1] in (b"\n", b"\r"):
+            block = self._carry + block
+        else:
+            self._blank |= _holds_blank_line(self._carry)
+        body = block.rstrip(b"\r\n")
+        self._carry = block[len(body) :][-4:]  # what follows may show that these were blank lines, not the end of the file
         if not body:
             return
         newline = np.frombuffer(body, np.uint8) == _NEWLINE
@@ -131,9 +134,13 @@ class _TextScan:
             self._pair |= pairs > 0
             self._bare_feed |= feeds > pairs
             self._bare_return |= returns > pairs
-            self._blank |= b"\n\r\n" in body or b"\r\r" in body
+            self._blank |= _holds_blank_line(body)
         else:
             self._bare_feed |= bool(newline[1:].any())
+
+
+def _holds_blank_line(text: bytes) -> bool:
+    return any(ends in text for ends in (b"\n\n", b"\n\r\n", b"\r\r"))
 
 
 def _is_utf8(line: bytes) -> bool:

@@ -49,6 +49,7 @@ class Lake:
         self.connection.raw_sql(
             f"SET TimeZone='UTC'; SET memory_limit='{_MEMORY}'; SET threads={os.cpu_count() or 1}; "
             f"SET temp_directory={quoted(self._scratch / f'spill-{uuid.uuid4().hex}')}; SET preserve_insertion_order=true; "
+            "SET streaming_buffer_size='64MB'; "  # the engine's threads go on while a batch is written
             "SET disabled_optimizers='in_clause'"  # it turns long lists of values into a join, which loses the order of the rows
         )
 

@@ -91,7 +91,7 @@ def _missing(table: RawTable) -> tuple[str, ...]:
 
 
 def _plainly_good(typed: Table, table: RawTable) -> BooleanValue:
-    """A sufficient condition for a good row, cheap and true for nearly all of them: the checks then see only the others."""
+    """A sufficient condition for a good row that holds for nearly all and costs little: the checks see only the others."""
     conditions: list[BooleanValue] = []
     for column in table.columns:
         value, text = typed[column.name], typed[_TEXT.format(column.name)]

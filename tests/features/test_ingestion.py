@@ -100,6 +100,36 @@ def test_row_numbers_do_not_count_blank_lines_or_breaks_inside_quotes(
     assert merchants == ["два\n\nряда"]
 
 
+KINDS = {
+    "good": (b"2025-01-05,{kino},1.00,KZT,1,", True),
+    "two lines": (b'2025-01-05,{kino},1.00,KZT,1,"a\n\nb"', True),
+    "quotes": (b'2025-01-05,{kino},1.00,KZT,1,"a ""b"" c"', True),
+    "wrong value": (b"2025-01-05,{kino},-1.00,KZT,1,", False),
+    "short": (b"2025-01-05,{kino},1.00", False),
+    "long": (b"2025-01-05,{kino},1.00,KZT,1,a,b,c,d", False),
+    "torn quote": (b'2025-01-05,{kino},1.00,KZT,1,"a"b', False),
+    "not utf-8": (b"2025-01-05,{kino},1.00,KZT,1,\xff\xfe", False),
+    "blank": (b"", None),
+}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=30), newline=st.sampled_from([b"\n", b"\r\n"]))
+def test_row_numbers_are_exact_among_any_mixture_of_errors(
+    kinds: list[str], newline: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("mixture")
+    kinds = ["good", *kinds]
+    lines = [KINDS[kind][0].replace(b"{kino}", "Кино".encode()) for kind in kinds]
+    (folder / "mixture.csv").write_bytes(newline.join([HEADER.encode() + b",merchant", *lines]) + newline)
+    rows = [KINDS[kind][1] for kind in kinds if kind != "blank"]
+    lake = Lake(str(folder / "lake"), quarantine_limit=1)
+    summary = lake.ingest(TRANSACTIONS, folder / "mixture.csv")
+    numbers = lake.quarantine("transactions").order_by("row")["row"].to_pyarrow().to_pylist()
+    assert numbers == [number for number, good in enumerate(rows, start=1) if not good]
+    assert (summary.read, summary.landed) == (len(rows), sum(bool(good) for good in rows))
+
+
 def test_row_numbers_hold_over_many_batches(lake: Lake, tmp_path: Path) -> None:
     rows = [f"2025-01-05,Кино,{n}.00,KZT,{n}" for n in range(1, 260_001)]
     wrong_shape, wrong_value = set(range(7, 260_000, 1009)), set(range(11, 260_000, 997))
