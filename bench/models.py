@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.lake import Lake, open_lake
+from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
 from features.tables import PRODUCTS
 from registry.metrics import METRICS, weighted_median
@@ -40,8 +41,14 @@ def main() -> None:
     lines = [*income(lake), *fraud(lake), *prescoring(lake), *recommendation(lake)]
     print("| on the untouched holdout | naive rival | naive | learned | truth |\n| --- | --- | ---: | ---: | ---: |")
     for line in lines:
-        ceiling = "–" if line.ceiling is None else f"{line.ceiling:,.3f}"
-        print(f"| {line.what} | {line.rival} | {line.naive:,.3f} | {line.learned:,.3f} | {ceiling} |")
+        figures = [_figure(figure) for figure in (line.naive, line.learned, line.ceiling)]
+        print(f"| {line.what} | {line.rival} | {' | '.join(figures)} |")
+
+
+def _figure(figure: float | None) -> str:
+    if figure is None:
+        return "–"
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.3f}"
 
 
 def champion_and_split(use_case: str, lake: Lake) -> tuple[LoadedModel, Split]:
@@ -65,7 +72,8 @@ def income(lake: Lake) -> list[Line]:
     median = weighted_median(parts.fitting.labels["income"], parts.fitting.weights)
     lines = []
     frame = rows.frame.merge(
-        truth("incomes").rename(columns={"income": "latent"}), left_on=["client_code", "as_of"], right_on=["client_code", "month"]
+        truth("incomes").rename(columns={"income": "latent", "month": "as_of"}).astype({"as_of": "datetime64[us]"}),
+        on=["client_code", "as_of"],
     )
     assert len(frame) == len(rows.frame), "the truth lacks some clients or months of the holdout"
     for name, labels in (("verified income", rows.labels["income"]), ("latent income", frame["latent"].to_numpy())):
@@ -85,14 +93,17 @@ def fraud(lake: Lake) -> list[Line]:
     labels, weights = parts.holdout.labels["fraud"], parts.holdout.weights
     predicted = model.scorer.predict(parts.holdout.frame)["fraud"]
     rival = _amount_only(parts)
+    absent = parts.holdout.frame.drop(columns=[column.name for column in DESTINATION_COLUMNS])
+    served = model.scorer.predict(absent)["fraud"]
     return [
         Line(
-            f"fraud: {METRICS[name].title}, {np.mean(labels):.2%} fraud",
+            f"fraud: {METRICS[name].title}, {np.mean(labels):.2%} fraud{seen}",
             "LightGBM on the amount alone",
             METRICS[name].score(labels, rival, weights),
-            METRICS[name].score(labels, predicted, weights),
+            METRICS[name].score(labels, scores, weights),
         )
         for name in ("pr_auc", "roc_auc")
+        for seen, scores in (("", predicted), (", destination unknown", served))
     ]
 
 
