@@ -24,7 +24,7 @@ export OMP_WAIT_POLICY := PASSIVE
 SERVICES := prefect mlflow evidently consent income prescoring recommendation fraud flows
 PACKAGES := settings.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows bench
 
-.PHONY: up serve pipeline ingest test fast-test fmt lint types imports bench lock clean
+.PHONY: up serve pipeline ingest key test fast-test fmt lint types imports bench lock clean
 
 up: $(VENV)/.runtime | $(PREFECT_HOME) ## the whole bank: data, models, services, addresses; Ctrl-C stops it
 	@exec honcho start
@@ -37,6 +37,9 @@ pipeline: $(VENV)/.runtime | $(PREFECT_HOME) ## the main job once; its status is
 
 ingest: $(VENV)/.runtime | $(PREFECT_HOME) ## make ingest TABLE=transactions FILE=purchases.csv
 	@python -m flows.ingest --table "$(TABLE)" --file "$(FILE)"
+
+key: $(VENV)/.runtime ## make key ROLE=client SUBJECT=100008: a key of the consent service, printed once
+	@python -m consent_api.auth issue --role "$(ROLE)" --subject "$(SUBJECT)"
 
 test: $(VENV)/.dev ## everything that is promised, shown
 	@python -m pytest

@@ -79,7 +79,8 @@ def _parquet_header(path: Path) -> list[str]:
 
 def _tidy_copy(path: Path, print_: Fingerprint, folder: Path) -> Path:
     """A copy in UTF-8 with one kind of line end and no blank lines; bytes that are no UTF-8 stay, for the check of their row."""
-    target = folder / "tidy.csv"
+    target = folder / "tidy" / path.name  # messages give the name of the file as it was sent
+    target.parent.mkdir()
     strict = "strict" if print_.encoding == "cp1251" else "surrogateescape"
     with (
         path.open(encoding=print_.encoding, errors=strict) as original,

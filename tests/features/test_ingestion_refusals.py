@@ -107,6 +107,14 @@ def test_a_file_that_is_not_there_is_said(held: tuple[Lake, Path]) -> None:
             lake.ingest(TRANSACTIONS, path)
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\n\n"])
+def test_a_refusal_names_the_file_as_it_was_sent(held: tuple[Lake, Path], line_end: str) -> None:
+    lake, folder = held
+    (folder / "клиенты.csv").write_bytes(line_end.join(["имя;сумма", "Айгерим;1"]).encode("cp1251"))
+    with pytest.raises(RefusedFile, match="the first line of клиенты.csv names no column"):
+        lake.ingest(TRANSACTIONS, folder / "клиенты.csv")
+
+
 def test_a_refused_first_file_leaves_no_table(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_bytes(HEADER + ROW.replace(b"KZT", b"XXX") * 5)
     lake = Lake(str(tmp_path / "lake"))
