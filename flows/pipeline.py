@@ -45,7 +45,8 @@ class PipelineRequest(BaseModel):
 def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
     """Raw tables → lake → online features → four champions → journal, drift reports and releases; one row per use case.
 
-    A bank is simulated only where `var/raw` holds no tables of your own, and only simulated clients are given consents.
+    A bank is simulated only where neither `var/raw` nor the lake holds tables of your own, and only simulated clients are given
+    consents.
     """
     raw = settings().var / "raw"
     simulated = make_bank(request.clients, raw)
@@ -87,10 +88,11 @@ def _renew(use_case: Any, request: PipelineRequest) -> str:
 
 @task
 def make_bank(clients: int, raw: Path) -> bool:
-    """Simulate the bank unless raw tables are there already; tells whether the tables are a simulated bank's."""
+    """Simulate the bank unless raw tables are there already; tells whether the bank is a simulated one."""
     logger = get_run_logger()
-    if raw.is_dir() and any((raw / table).is_dir() for table in TABLES) and not (raw / "bank.json").is_file():
-        logger.info("%s holds tables that were not simulated: they are taken as they are", raw)
+    own = any((raw / table).is_dir() for table in TABLES) or bool(open_lake(settings()).versions())
+    if own and not (raw / "bank.json").is_file():
+        logger.info("there are tables that were not simulated: they are taken as they are")
         return False
     config = SimulationConfig(clients=clients, seed=settings().seed)
     bank = simulate(config, raw, lambda done, of: logger.info("chunk %d of %d", done, of))
