@@ -47,7 +47,6 @@ class Settings(BaseSettings):
         (), description="Keys accepted in X-API-Key by the scoring services; empty = loopback only, no key asked."
     )
     body_limit: int = Field(1 << 20, ge=1, description="Largest request body in bytes.")
-    batch_body_limit: int = Field(32 << 20, ge=1, description="Largest body of a batch or upload in bytes.")
     champion_poll_seconds: float = Field(2.0, gt=0, description="How often a service asks which version is champion.")
     risk_threshold_medium: float | None = Field(
         None, ge=0, le=1, description="Overrides the fraud threshold stored with the model version."

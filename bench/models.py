@@ -137,8 +137,7 @@ def recommendation(lake: Lake) -> list[Line]:
     """Share of accepted offers whose product was among the top four of all ten products for that client at that moment."""
     model, parts = champion_and_split("recommendation", lake)
     accepted = parts.holdout.frame[parts.holdout.labels["accepted"] == 1].reset_index(drop=True)
-    versions = model.scorer.metadata["lake_versions"]
-    tables = {name: lake.read(name, version) for name, version in versions.items()}
+    tables = lake.tables(model.scorer.metadata["lake_versions"])
     asked = ibis.memtable(accepted[["client_code", "as_of"]].drop_duplicates())
     spine = asked.cross_join(ibis.memtable({"product": list(PRODUCTS)}))
     offers = FEATURE_SETS["recommendation"].features(tables, spine).to_pandas()

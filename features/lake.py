@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -89,6 +89,15 @@ class Lake:
         """
         log = self._log(name)
         return self.connection.read_parquet(log.files(log.version_at(at) if at else version))
+
+    def tables(self, versions: Mapping[str, int] | None = None) -> dict[str, Table]:
+        """Every table of the bank by name: as they are, or those of `versions`, each as it was at its version.
+
+        Raises:
+            UnknownTable: a table or version of `versions` is not in the lake.
+        """
+        pinned = self.versions() if versions is None else versions
+        return {name: self.read(name, version) for name, version in pinned.items()}
 
     def version(self, name: str) -> int:
         """The newest version of a table.

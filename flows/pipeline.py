@@ -103,7 +103,7 @@ def make_bank(clients: int, raw: Path) -> bool:
 @task
 def publish_online_features() -> None:
     """Write the newest feature row of every client for serving."""
-    tables = _tables(open_lake(settings()))
+    tables = open_lake(settings()).tables()
     store = OnlineStore(open_database(settings().database("online")))
     for name, rows in newest_rows(tables, newest_moment(tables)).items():
         store.write(name, rows.to_pandas())
@@ -116,13 +116,9 @@ def give_demo_consents() -> None:
     get_run_logger().info("%d consents given by simulated clients", give_consents(sorted(clients)))
 
 
-def _tables(lake: Lake) -> dict[str, Any]:
-    return {name: lake.read(name) for name in lake.versions()}
-
-
 def _last_month(lake: Lake) -> str:
     """The newest calendar month that the purchases cover to its end."""
-    return f"{newest_moment(_tables(lake)).replace(day=1) - timedelta(days=1):%Y-%m}"
+    return f"{newest_moment(lake.tables()).replace(day=1) - timedelta(days=1):%Y-%m}"
 
 
 def _champions() -> dict[str, str | None]:

@@ -28,8 +28,7 @@ class ScoreRequest(BaseModel):
 def score(request: ScoreRequest) -> int:
     """Score the newest rows with the champion; returns how many rows the journal got."""
     config = settings()
-    lake = open_lake(config)
-    frame = current_rows(request.use_case, {name: lake.read(name) for name in lake.versions()}, request.days)
+    frame = current_rows(request.use_case, open_lake(config).tables(), request.days)
     if len(frame) > request.most:
         frame = frame.sample(request.most, random_state=config.seed)
     rows = batch_rows(load_champion(request.use_case, config), frame)

@@ -78,9 +78,8 @@ def training_frame(name: str, lake: Lake, versions: dict[str, int]) -> pd.DataFr
         NotTrainable: the lake lacks a table that the use case learns from.
     """
     case, features = USE_CASES[name], FEATURE_SETS[name]
-    tables = {table: lake.read(table, version) for table, version in versions.items()}
     try:
-        frame = features.training_frame(tables).to_pandas()
+        frame = features.training_frame(lake.tables(versions)).to_pandas()
     except KeyError as error:
         raise NotTrainable(f"{name}: table {error.args[0]} is not in the lake: ingest it first (make ingest)") from error
     # The engine returns rows in any order; a fixed one makes the split, and so the model, reproducible.

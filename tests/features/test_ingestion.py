@@ -241,6 +241,8 @@ def test_every_version_can_be_read_again_by_number_and_by_time(lake: Lake, tmp_p
     assert [lake.read("transactions", at=moment).count().to_pyarrow().as_py() for moment in moments] == counts
     assert lake.read("transactions", at=moments[1].replace(tzinfo=None)).count().to_pyarrow().as_py() == 11
     assert lake.versions() == {"transactions": 2}
+    sizes = [lake.tables(pinned)["transactions"].count().to_pyarrow().as_py() for pinned in (None, {"transactions": 1})]
+    assert sizes == [18, 11]
     with pytest.raises(UnknownTable, match="held no transactions yet"):
         lake.read("transactions", at=moments[0] - timedelta(days=1))
     with pytest.raises(UnknownTable, match="no version 3 of transactions"):
