@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,7 +25,8 @@ class Settings(BaseSettings):
 
     lake_uri: str = Field("", description="Root of the Delta tables; empty = `var/lake`.")
     database_url: str = Field(
-        "", description="SQLAlchemy URL of the PostgreSQL that holds journal, consents and online features; empty = SQLite files."
+        "",
+        description="SQLAlchemy URL of the PostgreSQL with journal, consents, online features and ledger; empty = SQLite files.",
     )
     mlflow_tracking_uri: str = Field("", description="MLflow tracking and registry; empty = `var/mlflow.db`.")
     public_mlflow_url: str = Field("http://127.0.0.1:5000", description="Where people open the MLflow UI (links in artifacts).")
@@ -47,7 +49,37 @@ class Settings(BaseSettings):
         (), description="Keys accepted in X-API-Key by the scoring services; empty = loopback only, no key asked."
     )
     body_limit: int = Field(1 << 20, ge=1, description="Largest request body in bytes.")
+    api_keys_file: Path | None = Field(
+        None,
+        description="Hashes of further keys, watched while serving (python -m edge.keys); empty = `var/secrets/api_keys`.",
+    )
+    rate_limit_per_second: float | None = Field(
+        None,
+        gt=0,
+        description="Requests a second of one key (without keys: of one address; consent service: of one caller) to one worker; "
+        "empty = unlimited.",
+    )
+    rate_limit_burst: int = Field(200, ge=1, description="Requests that may come at once before the rate limit is felt.")
+    batch_body_limit: int = Field(32 << 20, ge=1, description="Largest body of a batch endpoint in bytes.")
+    batch_items: int = Field(10_000, ge=1, description="Most payments in one score_batch request.")
+    body_grace_seconds: float = Field(
+        10.0, gt=0, description="How long a request may take to arrive; a large body gets a second more for every 16 KiB."
+    )
+    cors_origins: tuple[str, ...] = Field((), description="Web pages that may call the services from a browser; empty = none.")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Further names under which the services may be addressed, beside loopback and `host`."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level of log lines; INFO has a line for every request."
+    )
     champion_poll_seconds: float = Field(2.0, gt=0, description="How often a service asks which version is champion.")
+    serving_workers: int = Field(1, ge=1, le=64, description="Processes of each scoring service; each holds the model in memory.")
+    shadow_share: float = Field(
+        0.1, ge=0, le=1, description="Share of live requests that the challenger scores as well, unseen by the caller."
+    )
+    shadow_queue: int = Field(
+        1000, ge=1, description="Most rows that wait for the challenger in a process; what comes on top is dropped and counted."
+    )
     risk_threshold_medium: float | None = Field(
         None, ge=0, le=1, description="Overrides the fraud threshold stored with the model version."
     )
@@ -55,7 +87,32 @@ class Settings(BaseSettings):
         None, ge=0, le=1, description="Overrides the fraud threshold stored with the model version."
     )
 
-    drift_rows: int = Field(2000, ge=100, description="Most rows of each side in a drift report; of more, a sample.")
+    prescoring_retention_days: float = Field(
+        30.0,
+        gt=0,
+        description="How long a computed form and its result are kept for /get_result, in days; then they are deleted.",
+    )
+    prescoring_lease_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="How long a worker may take over a form before another one takes it, because the first must have died.",
+    )
+    upload_limit: int = Field(256 << 20, ge=1, description="Largest uploaded file in bytes; it is written to disk as it arrives.")
+    upload_retention_days: float = Field(7.0, gt=0, description="How long an uploaded file lies in `var/uploads`, in days.")
+    prefect_api_url: str = Field(
+        "http://127.0.0.1:4200/api", description="Prefect server that the income service starts imports with."
+    )
+    prefect_auth_string: SecretStr | None = Field(
+        None, description="user:password of that Prefect server, where it asks for one (its PREFECT_SERVER_API_AUTH_STRING)."
+    )
+
+    missed_fraud_cost: float = Field(
+        60.0, gt=0, description="What a fraudulent payment that passes costs, in the unit of question_cost."
+    )
+    question_cost: float = Field(1.0, gt=0, description="What asking a client about a payment costs.")
+    review_capacity: float = Field(0.004, gt=0, le=1, description="Share of payments that analysts can block and review.")
+
+    drift_rows: int = Field(10_000, ge=100, description="Most rows of each side in a drift report; of more, a sample.")
     drift_fewest_rows: int = Field(100, ge=20, description="Fewest journalled scores that a drift report is made from.")
     drift_distance: float = Field(
         0.1, gt=0, le=1, description="Distance, and change of the share of missing values, from which a column has drifted."
@@ -63,9 +120,53 @@ class Settings(BaseSettings):
     drift_share: float = Field(
         0.3, gt=0, le=1, description="Share of drifted features from which a drift event is emitted for a use case."
     )
+    label_maturity_days: dict[str, float] = Field(
+        {"fraud": 30.0, "prescoring": 120.0, "income": 30.0, "recommendation": 30.0},
+        description="Days after a score by which its label has come, by use case; younger scores are no evidence of quality.",
+    )
+    quality_loss: float = Field(
+        0.1, gt=0, le=1, description="Relative loss of the metric against the holdout from which a quality event is emitted."
+    )
+    stale_features_days: float = Field(
+        7.0, gt=0, description="Age of the online features from which a drift report says that they are stale, in days."
+    )
 
     key_pepper: SecretStr | None = Field(
         None, description="Secret mixed into the hashes of the consent service's API keys; empty = generated in `var/secrets`."
+    )
+    token_issuer: str = Field(
+        "", description="Claim iss of the clients' tokens; empty = the development issuer, on loopback only (consent_api.issuer)."
+    )
+    token_audience: str = Field("", description="Claim aud that the issuer's tokens have for the consent service.")
+    token_jwks: str = Field(
+        "", description="The issuer's public keys (JWK set): a file, or an https address that is asked again."
+    )
+    token_types: tuple[str, ...] = Field(
+        ("at+jwt",), description="Header typ of the issuer's tokens; some issuers write JWT, which their ID tokens have as well."
+    )
+    token_lifetime_seconds: float = Field(300.0, gt=0, le=3600, description="How long a token may live at most, in seconds.")
+    stranger_rate_per_second: float = Field(
+        10.0, gt=0, description="Requests a second that the consent service refuses one address for want of a valid credential."
+    )
+    receipt_keys: Path | None = Field(
+        None,
+        description="File with the keys that sign consent receipts (python -m consent_api.receipts rotate); empty = "
+        "`var/secrets/receipt_keys`.",
+    )
+    audit_anchors: Path | None = Field(
+        None,
+        description="File that notes where the audit chain ended, best on another volume; empty = `var/anchors/consent`.",
+    )
+    audit_anchor_seconds: float = Field(60.0, gt=0, description="How often the consent service notes the end of the audit chain.")
+    withdrawal_log: Path | None = Field(
+        None, description="File of all withdrawals, outside the database's backups; empty = `var/withdrawals/consent`."
+    )
+    intermediate_retention_days: int = Field(
+        30, ge=8, description="Within how many days rows that were needed on the way only are deleted from the consent database."
+    )
+    erasure_working_days: int = Field(10, ge=1, description="Within how many working days a client's erasure is carried out.")
+    evidence_retention_years: int = Field(
+        3, ge=1, description="How long ended consents are kept as evidence, and the evidence of deletions after them."
     )
     cohort_threshold: int = Field(50, ge=2, description="Fewest clients (before the noise margin) in a published cell.")
     release_rho: float = Field(0.125, gt=0, description="zCDP cost of one partner's report of one month, per client.")
@@ -89,7 +190,7 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or f"sqlite:///{self.var / 'mlflow.db'}"
 
     def database(self, name: str) -> str:
-        """URL of the database called `name` ("journal", "consent", "online"): the configured PostgreSQL or a SQLite file."""
+        """URL of the database `name` ("journal", "consent", "online", "registry"): the configured PostgreSQL or a SQLite file."""
         return self.database_url or f"sqlite:///{self.var / name}.db"
 
 

@@ -153,6 +153,11 @@ class DeltaLog:
             table = self._open()
             if table.version() != version - 1:
                 raise Overtaken
+            known = {field.name for field in table.schema().fields}
+            later = [field for field in schema.fields if field.name not in known]
+            if later:  # a version of its own, so this commit is the one after it
+                table.alter.add_columns(later)
+                raise Overtaken
             table.create_write_transaction([addition], "append", schema, commit_properties=properties)
         else:
             create_table_with_add_actions(

@@ -53,7 +53,7 @@ CLIENT_FACTS = (
         "Average monthly balance from the clients table",
     ),
     FeatureColumn("status", "string", "Статус клиента", "Client status", "Status from the clients table"),
-    FeatureColumn("age", "int64", "Возраст", "Age", "Age in years from the clients table"),
+    FeatureColumn("age", "int64", "Возраст", "Age", "Age in years from the clients table", protected=True),
     FeatureColumn("city", "string", "Город", "City", "City from the clients table"),
 )
 HOLDING_COLUMNS = (

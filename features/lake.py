@@ -84,11 +84,16 @@ class Lake:
     def read(self, name: str, version: int | None = None, at: datetime | None = None) -> Table:
         """A table as it is, as it was at `version`, or as it was at the moment `at`; lazy, on `connection`.
 
+        A column that the table got only after rows had landed is empty in them.
+
         Raises:
             UnknownTable: nothing was ingested into it (by then).
         """
         log = self._log(name)
-        return self.connection.read_parquet(log.files(log.version_at(at) if at else version))
+        found = self.connection.read_parquet(log.files(log.version_at(at) if at else version), union_by_name=True)
+        expected = TABLES[name].schema if name in TABLES else {}
+        later = {column: ibis.null(dtype) for column, dtype in expected.items() if column not in found.columns}
+        return found.mutate(**later) if later else found
 
     def tables(self, versions: Mapping[str, int] | None = None) -> dict[str, Table]:
         """Every table of the bank by name: as they are, or those of `versions`, each as it was at its version.

@@ -1,6 +1,6 @@
 """The newest feature row of every client, for serving."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from ibis.expr.types import Table as Expression
 from sqlalchemy import Column, DateTime, Engine, Index, MetaData, String, Table, Text, bindparam, delete, func, insert, select
 
 from features.holdings import accepted_before, client_facts
+from features.lookup import SqliteLookup
 from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS, fraud_client, recommendation_client
 from features.tables import TABLES
 from features.windows import attach, moments_of
@@ -29,6 +30,9 @@ _ROWS = Table(
 )
 _ROW = select(_ROWS.c.as_of, _ROWS.c["values"]).where(
     _ROWS.c.client_code == bindparam("client_code"), _ROWS.c.feature_set == bindparam("feature_set")
+)
+_SEVERAL = select(_ROWS.c.client_code, _ROWS.c["values"]).where(
+    _ROWS.c.client_code.in_(bindparam("client_codes", expanding=True)), _ROWS.c.feature_set == bindparam("feature_set")
 )
 _KNOWN = select(_ROWS.c.client_code).where(_ROWS.c.client_code == bindparam("client_code")).limit(1)
 _BATCH = 5_000
@@ -59,6 +63,12 @@ class OnlineStore:
         self._engine = engine
         _METADATA.create_all(engine)
         self._reader = engine.execution_options(read_only=True)
+        self._quick = SqliteLookup(engine) if engine.dialect.name == "sqlite" else None
+
+    @property
+    def immediate(self) -> bool:
+        """Whether a look-up takes microseconds, so that an event loop may wait for it."""
+        return self._quick is not None
 
     def write(self, feature_set: str, frame: pd.DataFrame) -> None:
         """Replace the rows of `feature_set` by `frame`: client_code, as_of (UTC) and the values, in one transaction.
@@ -76,14 +86,35 @@ class OnlineStore:
 
     def get(self, feature_set: str, client_code: str) -> OnlineRow | None:
         """The newest row of a client, None when the set has none."""
-        with self._reader.connect() as connection:
-            row = connection.execute(_ROW, {"client_code": client_code, "feature_set": feature_set}).first()
+        if self._quick is not None:
+            row = self._quick.row(feature_set, client_code)
+        else:
+            with self._reader.connect() as connection:
+                row = connection.execute(_ROW, {"client_code": client_code, "feature_set": feature_set}).first()
         return None if row is None else OnlineRow(row[0].replace(tzinfo=UTC), orjson.loads(row[1]))
+
+    def values_of(self, feature_set: str, client_codes: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The newest values of several clients by code; those of whom the set has no row are left out."""
+        if not client_codes:
+            return {}
+        if self._quick is not None:
+            return self._quick.values_of(feature_set, client_codes)
+        asked = {"client_codes": list(client_codes), "feature_set": feature_set}
+        with self._reader.connect() as connection:
+            return {code: orjson.loads(values) for code, values in connection.execute(_SEVERAL, asked)}
 
     def knows(self, client_code: str) -> bool:
         """Whether any set has a row of the client."""
+        if self._quick is not None:
+            return self._quick.knows(client_code)
         with self._reader.connect() as connection:
             return connection.execute(_KNOWN, {"client_code": client_code}).first() is not None
+
+    def newest(self, feature_set: str) -> datetime | None:
+        """The newest moment (UTC) that rows of the set describe, None when there are none."""
+        with self._reader.connect() as connection:
+            moment = connection.execute(select(func.max(_ROWS.c.as_of)).where(_ROWS.c.feature_set == feature_set)).scalar_one()
+        return None if moment is None else moment.replace(tzinfo=UTC)
 
     def count(self) -> int:
         """Number of clients with a row in any set."""

@@ -104,6 +104,8 @@ def _check_columns(table: RawTable, header: list[str], name: str) -> None:
     missing = [column.name for column in table.columns if column.name not in header and not column.optional_column]
     if missing:
         raise RefusedFile(f"{name} lacks {', '.join(missing)} of {table.name}: nothing was ingested; export these columns too")
+    if table.any_of and not set(table.any_of) & set(header):
+        raise RefusedFile(f"{name} has none of {', '.join(table.any_of)}: nothing was ingested; export at least one of them")
     twice = [column.name for column in table.columns if header.count(column.name) > 1]
     if twice:
         raise RefusedFile(f"{name} has {', '.join(twice)} twice: nothing was ingested; leave one column of that name")

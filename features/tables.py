@@ -11,6 +11,9 @@ import ibis
 import ibis.expr.datatypes as dt
 from ibis.expr.types import BooleanValue, Table, Value
 
+from features.banks import bank_codes
+from settings import Settings
+
 CATEGORIES = {
     "Продукты питания": "groceries",
     "Кафе и рестораны": "restaurants",
@@ -81,7 +84,8 @@ PRODUCTS = (
     "Карта с бесплатными переводами",
     "Ипотека",
 )
-BANKS = ("bank_a", "bank_b", "bank_c", "bank_d", "bank_e")
+BANKS = bank_codes(Settings().catalogues)  # not settings(): an import must not decide the settings of the process
+"""Codes of the partner banks, which are the decision columns of the applications."""
 
 EARLIEST = ibis.timestamp("2000-01-01 00:00:00")
 LATEST = ibis.timestamp("2100-01-01 00:00:00")
@@ -115,12 +119,14 @@ class Column:
 class RawTable:
     """A raw table of the bank as contracts/tables.md describes it.
 
-    `unique` names columns whose values never repeat; `header` gives the column names of a file that has no header row.
+    `unique` names columns whose values never repeat; `any_of` optional columns of which a file has at least one; `header` says
+    whether files have a header row.
     """
 
     name: str
     columns: tuple[Column, ...]
     unique: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
     header: bool = True
     missing: tuple[str, ...] = field(default=("",))
 
@@ -183,8 +189,8 @@ def _currency() -> Column:
     return Column("currency", dt.string, rules=(one_of("currency", CURRENCIES),))
 
 
-def _flag(name: str, required: bool = True) -> Column:
-    return Column(name, dt.int8, required=required, rules=(one_of_numbers(name, (0, 1)),))
+def _flag(name: str, required: bool = True, optional_column: bool = False) -> Column:
+    return Column(name, dt.int8, required, optional_column, (one_of_numbers(name, (0, 1)),))
 
 
 def one_of_numbers(name: str, values: tuple[int, ...]) -> Rule:
@@ -302,9 +308,10 @@ APPLICATIONS = RawTable(
         Column("application_id", dt.string),
         _moment("created_at"),
         *FORM,
-        *(_flag(bank, required=False) for bank in BANKS),
+        *(_flag(bank, required=False, optional_column=True) for bank in BANKS),
     ),
     unique=("application_id",),
+    any_of=BANKS,
 )
 VERIFIED_INCOMES = RawTable(
     "verified_incomes",

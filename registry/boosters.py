@@ -15,10 +15,13 @@ class Booster(Protocol):
     """A trained ensemble of trees over an encoded matrix (rows, features) of float32, missing = NaN."""
 
     def margin(self, matrix: np.ndarray) -> np.ndarray:
-        """Raw scores before the link, shape (rows,)."""
+        """Raw scores before the link, shape (rows,), for several classes (rows, classes)."""
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        """Exact TreeSHAP values in margin space, shape (rows, features + 1); the last column is the baseline."""
+        """Exact TreeSHAP values in margin space, shape (rows, features + 1); the last column is the baseline.
+
+        For several classes (rows, classes, features + 1).
+        """
 
 
 class XGBoostBooster:
@@ -53,7 +56,9 @@ class LightGBMBooster:
         return np.asarray(self._booster.predict(matrix, raw_score=True, num_threads=1))
 
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        return np.asarray(self._booster.predict(matrix, pred_contrib=True, num_threads=1))
+        flat = np.asarray(self._booster.predict(matrix, pred_contrib=True, num_threads=1))
+        width = matrix.shape[1] + 1
+        return flat if flat.shape[1] == width else flat.reshape(len(matrix), -1, width)
 
 
 class CatBoostBooster:

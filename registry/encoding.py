@@ -14,7 +14,7 @@ class ModelColumn:
     vocabulary: tuple[str, ...] | None = None
 
 
-def learn_columns(frame: pd.DataFrame, names: list[str], most_categories: int = 250) -> tuple[ModelColumn, ...]:
+def learn_columns(frame: pd.DataFrame, names: list[str], most_categories: int = 1000) -> tuple[ModelColumn, ...]:
     """Decide for each named column of the training frame whether it is a number or a category.
 
     The vocabulary is ordered by frequency, then by name, and keeps the `most_categories` commonest values; rarer ones

@@ -35,15 +35,24 @@ def _rmse(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> f
 
 
 def _pr_auc(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> float:
-    return float(average_precision_score(labels, predictions, sample_weight=weights))
+    return _over_classes(average_precision_score, labels, predictions, weights)
 
 
 def _roc_auc(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> float:
-    return float(roc_auc_score(labels, predictions, sample_weight=weights))
+    return _over_classes(roc_auc_score, labels, predictions, weights)
+
+
+def _over_classes(score: Callable[..., float], labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> float:
+    """A binary metric; for predictions (rows, classes) its mean over the classes that occur, each against the rest."""
+    if predictions.ndim == 1:
+        return float(score(labels, predictions, sample_weight=weights))
+    occurring = [code for code in range(predictions.shape[1]) if 0 < np.count_nonzero(labels == code) < len(labels)]
+    return float(np.mean([score(labels == code, predictions[:, code], sample_weight=weights) for code in occurring]))
 
 
 def _log_loss(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> float:
-    return float(log_loss(labels, predictions, sample_weight=weights, labels=[0, 1]))
+    classes = range(2 if predictions.ndim == 1 else predictions.shape[1])
+    return float(log_loss(labels, predictions, sample_weight=weights, labels=list(classes)))
 
 
 METRICS = {
@@ -63,6 +72,14 @@ def naive_score(metric: Metric, labels: np.ndarray, weights: np.ndarray, train: 
     else:
         constant = float(np.average(train, weights=train_weights))
     return metric.score(labels, np.full(len(labels), constant), weights)
+
+
+def naive_class_score(
+    metric: Metric, labels: np.ndarray, weights: np.ndarray, train: np.ndarray, train_weights: np.ndarray, classes: int
+) -> float:
+    """The metric of a predictor that gives every row the class shares of `train`; labels are class codes."""
+    shares = np.bincount(train.astype(int), train_weights, minlength=classes) / train_weights.sum()
+    return metric.score(labels, np.tile(np.clip(shares, 1e-9, 1), (len(labels), 1)), weights)
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:

@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -22,30 +19,21 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 
 from clock import now
-from registry.scorer import MANIFEST, Scorer, read_manifest
+from registry.copies import Copies
+from registry.loading import LoadedModel
+from registry.reader import CHALLENGER, CHAMPION, SHA256_TAG, Registered
+from registry.reader_tables import copy_scorer
+from registry.scorer import MANIFEST, Scorer
 from settings import Settings, settings
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
+__all__ = ["CHALLENGER", "CHAMPION", "SHA256_TAG", "LoadedModel"]
+
 USE_CASES = ("income", "prescoring", "recommendation", "fraud")
-_SHA256_TAG = "opora.sha256"
-_GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class NoChampion(Exception):
     """The use case has no version in force; train it first."""
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model version in memory; `source` says where its files came from."""
-
-    use_case: str
-    version: str
-    scorer: Scorer
-    sha256: str
-    loaded_at: datetime
-    source: str
 
 
 def client(config: Settings | None = None) -> mlflow.MlflowClient:
@@ -109,7 +97,7 @@ def log(folder: Path, run_id: str, use_case: str, config: Settings | None = None
     config = config or settings()
     scorer = Scorer.load(folder)
     example = scorer.reference[[name for name in scorer.columns if name in scorer.reference]].head(3)
-    signature = infer_signature(_nullable(example), pd.DataFrame(scorer.predict(example)))
+    signature = infer_signature(_nullable(example), scorer.table(example))
     mlflow.set_tracking_uri(config.mlflow_uri)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -125,7 +113,7 @@ def log(folder: Path, run_id: str, use_case: str, config: Settings | None = None
         api = client(config)
         _ensure_registered(api, use_case)
         created = api.create_model_version(
-            use_case, info.model_uri, run_id=run_id, tags={_SHA256_TAG: manifest_hash(folder)}, model_id=info.model_id
+            use_case, info.model_uri, run_id=run_id, tags={SHA256_TAG: manifest_hash(folder)}, model_id=info.model_id
         )
     return str(created.version)
 
@@ -142,7 +130,13 @@ def _nullable(example: pd.DataFrame) -> pd.DataFrame:
 
 
 def _requirements(scorer: Scorer) -> list[str]:
-    packages = ["mlflow", "numpy", "pandas", "pyarrow", *sorted({output.family for output in scorer.outputs_})]
+    packages = [
+        "mlflow",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        *sorted({member.family for output in scorer.outputs_ for member in output.every_member}),
+    ]
     return [f"{package}=={installed_version(package)}" for package in packages]
 
 
@@ -169,7 +163,7 @@ def _aliased(use_case: str, alias: str, config: Settings | None) -> ModelVersion
     try:
         return client(config).get_model_version_by_alias(use_case, alias)
     except MlflowException as error:
-        if error.error_code in _GONE:
+        if error.error_code in GONE:
             return None
         raise
 
@@ -192,40 +186,22 @@ def load_version(use_case: str, version: str, config: Settings | None = None) ->
     config = config or settings()
     registered = client(config).get_model_version(use_case, version)
     folder = download(registered, config)
-    sha256 = registered.tags[_SHA256_TAG]
+    sha256 = registered.tags[SHA256_TAG]
     scorer = Scorer.load(folder, sha256)
     return LoadedModel(use_case, version, scorer, sha256, now(), f"models:/{use_case}/{version}")
 
 
 def download(registered: ModelVersion, config: Settings) -> Path:
     """The scorer folder of a version, copied into `var/models` once; a torn copy is never left under its final name."""
-    target = config.var / "models" / registered.name / f"{registered.version}-{registered.tags[_SHA256_TAG][:12]}"
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(config.mlflow_uri)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        fetched = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{registered.name}/{registered.version}", dst_path=scratch
-        )
-        scorer = Path(fetched) / "artifacts" / _scorer_folder(Path(fetched))
-        read_manifest(scorer, registered.tags[_SHA256_TAG])
-        _publish(scorer, target)
-    return target
 
+    def fetch(into: Path) -> None:
+        mlflow.set_tracking_uri(config.mlflow_uri)
+        with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
+            uri = f"models:/{registered.name}/{registered.version}"
+            copy_scorer(Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)), into)
 
-def _scorer_folder(model: Path) -> str:
-    found = sorted((model / "artifacts").glob(f"*/{MANIFEST}"))
-    return found[0].parent.name if found else "scorer"
-
-
-def _publish(source: Path, target: Path) -> None:
-    try:
-        source.rename(target)
-    except OSError:
-        if not target.is_dir():  # not merely another process that came first
-            raise
-        shutil.rmtree(source)
+    listed = Registered(registered.name, str(registered.version), registered.tags.get(SHA256_TAG))
+    return Copies(registered.name, config).take(listed, fetch)
 
 
 def log_results(run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float], tables: Mapping[str, Any]) -> None:
@@ -237,6 +213,24 @@ def log_results(run_id: str, params: Mapping[str, Any], metrics: Mapping[str, fl
         api.log_metric(run_id, name, figure)
     for name, table in tables.items():
         api.log_text(run_id, json.dumps(table, ensure_ascii=False, indent=1, default=str), f"{name}.json")
+
+
+def log_page(run_id: str, name: str, html: str) -> None:
+    """Attach an HTML page to a training run."""
+    client().log_text(run_id, html, name)
+
+
+def log_version_page(use_case: str, version: str, name: str, page: Path, config: Settings | None = None) -> None:
+    """Attach an HTML file to the run that trained a version, as `name`; one of the same name is replaced."""
+    api = client(config)
+    run_id = api.get_model_version(use_case, version).run_id
+    if run_id is not None:
+        api.log_text(run_id, page.read_text(encoding="utf-8"), name)
+
+
+def describe_version(use_case: str, version: str, card: str) -> None:
+    """Make the model card the description of a version."""
+    client().update_model_version(use_case, version, card)
 
 
 def log_picture(run_id: str, name: str, png: bytes) -> None:

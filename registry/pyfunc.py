@@ -19,7 +19,7 @@ class ScorerModel(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
         """Predictions for feature rows, shape (rows, outputs)."""
-        return pd.DataFrame(self.scorer.predict(model_input), index=model_input.index)
+        return self.scorer.table(model_input)
 
 
 set_model(ScorerModel())

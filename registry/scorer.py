@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,16 @@ import pandas as pd
 
 from registry.boosters import Booster, load_booster
 from registry.encoding import ModelColumn, encode
+from registry.outputs import Member, Output, inverse_link, read_output
 
 MANIFEST = "scorer.json"
 REFERENCE = "reference.parquet"
-_FORMAT = 1
+GOLDEN = "golden.json"
+_FORMAT = 2
 
 
 class DamagedModel(Exception):
     """A model folder whose files are missing or are not the ones that were registered; retrain or restore it."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """One thing a Scorer predicts.
-
-    `link` turns margins into predictions: "logit" (probability), "log" (positive amount) or "identity".
-    `half_width` is the 90 % split-conformal half width in margin space, None where intervals make no sense.
-    """
-
-    name: str
-    family: str
-    file: str
-    link: str
-    half_width: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,10 +30,11 @@ class Scorer:
 
     Attributes:
         columns_: model inputs in order, with the vocabularies of the categories.
-        outputs_: what it predicts and by which native file.
+        outputs_: what it predicts and by which blend of native files.
+        boosters: the loaded native files by name.
         thresholds: per output, named decision thresholds on the prediction.
         metadata: use case, time of training, lake versions read, metrics on the holdout.
-        reference: features and `prediction_<output>` columns of a sample of the holdout, for drift reports.
+        reference: features, `prediction_<output>` and `label_<output>` columns of a sample of the holdout, for monitoring.
     """
 
     columns_: tuple[ModelColumn, ...]
@@ -67,30 +55,76 @@ class Scorer:
         return tuple(output.name for output in self.outputs_)
 
     def predict(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-        """Predictions by output for feature rows; a column that is absent counts as missing."""
-        matrix = encode(frame, self.columns_)
-        return {output.name: inverse_link(output.link, self.boosters[output.name].margin(matrix)) for output in self.outputs_}
+        """Predictions by output for feature rows, shape (rows,) or (rows, classes); a column that is absent counts as missing.
 
-    def interval(self, output: str, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """90 % split-conformal bounds around predictions, in the units of the prediction.
+        Probabilities are calibrated where calibration was worth it.
+        """
+        return {output.name: self._predicted(output, margins) for output, margins in self._margins(frame)}
 
-        Source: Lei et al., Distribution-Free Predictive Inference for Regression (2018), with residuals in margin space.
+    def margins(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """What the blends give before link and calibration, by output, shape (rows,) or (rows, classes)."""
+        return {output.name: margins for output, margins in self._margins(frame)}
+
+    def table(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predictions as columns: one per output, `<output>_<class>` for classes."""
+        columns: dict[str, np.ndarray] = {}
+        predictions = self.predict(frame)
+        for output in self.outputs_:
+            values = predictions[output.name]
+            if output.classes:
+                columns |= {f"{output.name}_{name}": values[:, index] for index, name in enumerate(output.classes)}
+            else:
+                columns[output.name] = values
+        return pd.DataFrame(columns, index=frame.index)
+
+    def interval(self, output: str, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds of the 90 % interval for each row, in the units of the prediction (see `registry.outputs.Interval`).
 
         Raises:
             ValueError: the output has no interval.
         """
         spec = self._output(output)
-        if spec.half_width is None:
+        interval = spec.interval
+        if interval is None:
             raise ValueError(
                 f"output {output} of {self.metadata['use_case']} has no interval: it was not trained as a regression"
             )
-        margins = link(spec.link, predictions)
-        return inverse_link(spec.link, margins - spec.half_width), inverse_link(spec.link, margins + spec.half_width)
+        matrix = encode(frame, self.columns_)
+        margin = self._blend(spec.members, matrix)
+        correction = np.asarray(interval.corrections)[interval.segments(inverse_link(spec.link, margin))]
+        low = np.minimum(self._blend((interval.low,), matrix) - correction, margin)
+        high = np.maximum(self._blend((interval.high,), matrix) + correction, margin)
+        return inverse_link(spec.link, low), inverse_link(spec.link, high)
 
     def contributions(self, frame: pd.DataFrame, output: str) -> np.ndarray:
-        """Exact contributions in margin space, (rows, features + 1): their sum is the margin, the last one the baseline."""
-        self._output(output)
-        return self.boosters[output].contributions(encode(frame, self.columns_))
+        """Exact contributions in margin space: their sum over the last axis is the margin, the last one the baseline.
+
+        Of a blend they are the weighted sums of its members' contributions (the Shapley value is linear). What XGBoost loses by
+        adding up in float32 goes into the baseline.
+
+        Returns:
+            Shape (rows, features + 1), for classes (rows, classes, features + 1).
+        """
+        matrix, members = encode(frame, self.columns_), self._output(output).members
+        parts = [
+            member.weight * np.asarray(self.boosters[member.file].contributions(matrix), dtype=np.float64) for member in members
+        ]
+        total = np.sum(parts, axis=0)
+        total[..., -1] += self._blend(members, matrix) - total.sum(axis=-1)
+        return total
+
+    def _margins(self, frame: pd.DataFrame) -> Iterator[tuple[Output, np.ndarray]]:
+        matrix = encode(frame, self.columns_)
+        return ((output, self._blend(output.members, matrix)) for output in self.outputs_)
+
+    def _blend(self, members: tuple[Member, ...], matrix: np.ndarray) -> np.ndarray:
+        parts = [member.weight * np.asarray(self.boosters[member.file].margin(matrix), dtype=np.float64) for member in members]
+        return np.sum(parts, axis=0)
+
+    @staticmethod
+    def _predicted(output: Output, margins: np.ndarray) -> np.ndarray:
+        raw = inverse_link(output.link, margins)
+        return raw if output.calibration is None else output.calibration(raw)
 
     def _output(self, name: str) -> Output:
         for output in self.outputs_:
@@ -114,9 +148,13 @@ class Scorer:
             ModelColumn(column["name"], None if column["vocabulary"] is None else tuple(column["vocabulary"]))
             for column in manifest["columns"]
         )
-        outputs = tuple(Output(**output) for output in manifest["outputs"])
+        outputs = tuple(read_output(output) for output in manifest["outputs"])
         categorical = category_positions(columns)
-        boosters = {output.name: load_booster(output.family, folder / output.file, categorical) for output in outputs}
+        boosters = {
+            member.file: load_booster(member.family, folder / member.file, categorical)
+            for output in outputs
+            for member in output.every_member
+        }
         reference = pd.read_parquet(folder / REFERENCE)
         return Scorer(columns, outputs, boosters, manifest["thresholds"], manifest["metadata"], reference)
 
@@ -126,26 +164,6 @@ def category_positions(columns: tuple[ModelColumn, ...]) -> list[int]:
     return [index for index, column in enumerate(columns) if column.vocabulary is not None]
 
 
-def link(name: str, predictions: np.ndarray) -> np.ndarray:
-    """From predictions to margins."""
-    if name == "identity":
-        return predictions
-    if name == "log":
-        return np.log(np.maximum(predictions, 1e-9))
-    clipped = np.clip(predictions, 1e-15, 1 - 1e-15)
-    return np.log(clipped / (1 - clipped))
-
-
-def inverse_link(name: str, margins: np.ndarray) -> np.ndarray:
-    """From margins to predictions, in float64."""
-    margins = np.asarray(margins, dtype=np.float64)
-    if name == "identity":
-        return margins
-    if name == "log":
-        return np.exp(np.minimum(margins, 60.0))
-    return 1 / (1 + np.exp(-margins))
-
-
 def write_manifest(
     folder: Path,
     columns: tuple[ModelColumn, ...],
@@ -153,8 +171,10 @@ def write_manifest(
     thresholds: dict[str, dict[str, float]],
     metadata: dict[str, Any],
 ) -> str:
-    """Seal a folder that already holds the native files and the reference; returns the SHA-256 of the manifest."""
-    files = [output.file for output in outputs] + [REFERENCE]
+    """Seal a folder that already holds the native files, the reference and the golden rows; returns the manifest's SHA-256."""
+    files = [member.file for output in outputs for member in output.every_member] + [REFERENCE]
+    if (folder / GOLDEN).is_file():  # without, a version can be judged and yet not serve
+        files.append(GOLDEN)
     manifest = {
         "format": _FORMAT,
         "columns": [asdict(column) for column in columns],

@@ -76,7 +76,7 @@ FAULTS = {
 
 def soil(rng: Generator, table: pa.Table, name: str) -> tuple[pa.Table, int]:
     """Spoil SHARE of the rows of a table of texts; rows with a unique key are also repeated. Returns the count as well."""
-    faults = FAULTS[name]
+    faults = [fault for fault in FAULTS[name] if fault.column in table.column_names]  # the catalogue may not have this bank
     kinds = len(faults) + bool(TABLES[name].unique)
     chosen = rng.permutation(table.num_rows)[: round(SHARE * table.num_rows)]
     groups = np.array_split(chosen, kinds)

@@ -1,5 +1,7 @@
-"""How five banks decide on an application form: five different functions that the prescoring model has to find out."""
+"""How the banks decide on an application form: different functions that the prescoring model has to find out."""
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +39,7 @@ class Case:
 
 def approval_probability(rng: Generator, case: Case) -> Floats:
     """Probability of approval by each bank, shape (applications, banks)."""
-    logits = np.stack([POLICIES[bank](case) for bank in BANKS], axis=1)
+    logits = np.stack([POLICIES.get(bank, _plain(bank))(case) for bank in BANKS], axis=1)
     return sigmoid(logits + SECRET * rng.standard_normal(logits.shape))
 
 
@@ -77,5 +79,23 @@ def _bank_e(case: Case) -> Floats:
     )
 
 
-POLICIES = {"bank_a": _bank_a, "bank_b": _bank_b, "bank_c": _bank_c, "bank_d": _bank_d, "bank_e": _bank_e}
+def _plain(bank: str) -> Callable[[Case], Floats]:
+    """Affordability, income and job, weighed in a way that the bank's code decides: for a bank without a function of its own."""
+    drawn = np.random.default_rng(int.from_bytes(hashlib.sha256(bank.encode()).digest()[:8])).uniform(0.5, 1.5, 4)
+
+    def policy(case: Case) -> Floats:
+        burden, income, tenure, snils = drawn * (5.0, 1.2, 0.7, 0.8)
+        weighed = income * np.log(case.income / 280_000) + tenure * np.log(case.tenure + 0.3) + snils * (case.snils - 0.7)
+        return 0.3 - burden * (case.burden - 0.7) + weighed
+
+    return policy
+
+
+POLICIES: dict[str, Callable[[Case], Floats]] = {
+    "bank_a": _bank_a,
+    "bank_b": _bank_b,
+    "bank_c": _bank_c,
+    "bank_d": _bank_d,
+    "bank_e": _bank_e,
+}
 """Log-odds of approval by each bank before what it keeps to itself."""

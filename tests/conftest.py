@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -12,10 +13,11 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-# Where a change is judged the same examples are tried every time; elsewhere every run explores new ones.
-hypothesis.settings.register_profile("repeatable", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("repeatable")
+# How long an example takes is bench/'s to say. Where a change is judged the same ones are tried every time; elsewhere new ones.
+_UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("exploring", **_UNTIMED)
+hypothesis.settings.register_profile("repeatable", derandomize=True, **_UNTIMED)
+hypothesis.settings.load_profile("repeatable" if os.environ.get("CI") else "exploring")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

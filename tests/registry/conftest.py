@@ -8,8 +8,8 @@ import pytest
 
 import settings as settings_module
 from settings import Settings
+from training.candidates import Budget
 from training.fit import Trained, train
-from training.search import Budget
 from training.task import TrainingTask
 
 

@@ -83,7 +83,7 @@ def test_no_file_of_a_version_is_a_pickle(registry: Settings, trained: Trained) 
 def test_a_flipped_byte_is_refused_by_name(trained: Trained, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(trained.folder, folder)
-    target = folder / (Scorer.load(folder).outputs_[0].file if name == "booster" else name)
+    target = folder / (Scorer.load(folder).outputs_[0].members[0].file if name == "booster" else name)
     content = bytearray(target.read_bytes())
     content[len(content) // 2] ^= 1
     target.write_bytes(content)

@@ -1,0 +1,55 @@
+"""Looking rows up in a SQLite file without SQLAlchemy's share of the time, which is most of it."""
+
+import threading
+from collections.abc import Collection
+from datetime import datetime
+from sqlite3 import Connection
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import Engine
+
+Row = tuple[datetime, str]
+"""as_of (naive, UTC) and the values as JSON."""
+
+_ONE = 'SELECT as_of, "values" FROM online_features WHERE client_code = ? AND feature_set = ?'
+_KNOWN = "SELECT 1 FROM online_features WHERE client_code = ? LIMIT 1"
+_SEVERAL = """
+    SELECT '{' || coalesce(group_concat(json_quote(client_code) || ':' || "values"), '') || '}'
+    FROM online_features WHERE feature_set = ? AND client_code IN (SELECT value FROM json_each(?))
+"""
+
+
+class SqliteLookup:
+    """Reads `online_features` over a connection of each thread's own, whose statements stay prepared.
+
+    Every look-up is a transaction of its own, so it sees a set as it was before or after a write.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._local = threading.local()
+
+    def row(self, feature_set: str, client_code: str) -> Row | None:
+        """as_of and values of one client."""
+        found = self._connection().execute(_ONE, (client_code, feature_set)).fetchone()
+        return None if found is None else (datetime.fromisoformat(found[0]), found[1])
+
+    def knows(self, client_code: str) -> bool:
+        """Whether any set has a row of the client."""
+        return self._connection().execute(_KNOWN, (client_code,)).fetchone() is not None
+
+    def values_of(self, feature_set: str, client_codes: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Values by code of those of several clients that have a row; fetched as one text, so that threads may run meanwhile."""
+        codes = orjson.dumps(list(client_codes)).decode()
+        (found,) = self._connection().execute(_SEVERAL, (feature_set, codes)).fetchone()
+        by_code: dict[str, dict[str, Any]] = orjson.loads(found)
+        return by_code
+
+    def _connection(self) -> Connection:
+        known = getattr(self._local, "connection", None)
+        if known is None:
+            borrowed = self._engine.raw_connection()
+            known = self._local.connection = cast(Connection, borrowed.driver_connection)
+            borrowed.detach()  # it stays this thread's and ends with it, so the pool must not count on it
+        return known

@@ -1,0 +1,147 @@
+"""Whether a new version should replace the champion, by a paired bootstrap on rows that neither was fitted on."""
+
+from dataclasses import asdict, dataclass, replace
+
+from registry import models
+from registry.bootstrap import Comparison, Undefined
+from registry.candidate import Candidate, Unservable, admitted, load_candidate, predicted
+from registry.holdout import Holdout, Predictions
+from registry.lineage import advantage
+from settings import Settings
+
+MARGIN = 0.02
+"""Share of the champion's advantage over the naive baseline that a fresher or simpler version may give up."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate decided and why, with the figures it compared.
+
+    Attributes:
+        promoted: whether the version is to be champion and, after `promotion.gate`, is.
+        reason: the decision in words, with figures.
+        challenger: its metric on the holdout; NaN where it could not be computed.
+        champion: the champion's metric on the same rows, None when there was none to compare with.
+        baseline: the naive predictor's metric.
+        champion_version: what was champion when this was decided, None when nothing was.
+        interval: 90 % bootstrap interval of the challenger's metric.
+        comparison: challenger against champion; positive = the challenger is better.
+        margin: how much worse was still acceptable, in the metric's units.
+    """
+
+    promoted: bool
+    reason: str
+    challenger: float
+    champion: float | None
+    baseline: float
+    champion_version: str | None = None
+    interval: tuple[float, float] | None = None
+    comparison: Comparison | None = None
+    margin: float | None = None
+
+    @property
+    def figures(self) -> dict[str, object]:
+        """Everything but the decision and its words."""
+        return {name: value for name, value in asdict(self).items() if name not in ("promoted", "reason")}
+
+
+def judge(use_case: str, version: str, holdout: Holdout, margin: float = MARGIN, config: Settings | None = None) -> Verdict:
+    """The gate's decision, without touching any alias.
+
+    The rule, where d is how much better the challenger's metric is than the champion's on the same rows, and low the lower end
+    of d's two-sided 90 % paired bootstrap interval, so that each conclusion errs in 5 % of cases:
+
+    1. The challenger has to serve (`registry.admission`), and its own interval has to lie wholly beyond the naive baseline.
+    2. Without a champion that can be loaded and scored, that is enough.
+    3. low > 0: it is better; promote.
+    4. low >= -m: it is not worse by the margin m; promote if it is fresher, simpler or wider (`registry.lineage`), else refuse.
+    5. Otherwise refuse: it is worse, or the rows are too few to exclude that.
+
+    m is `margin` times the champion's advantage over the naive baseline, which means the same in every metric. Testing 3 and then
+    4 needs no correction for two tests, since the hypotheses are nested. Sources: FDA, Non-Inferiority Clinical Trials to
+    Establish Effectiveness (2016), for a margin as a share of the active control's effect; EMA, Points to consider on switching
+    between superiority and non-inferiority (2000), for the order of the tests.
+    """
+    verdict = Verdict(False, "", float("nan"), None, holdout.baseline, models.champion_version(use_case, config))
+    try:
+        challenger = load_candidate(use_case, version, config)
+        predictions = admitted(challenger, holdout)
+        verdict = replace(verdict, challenger=holdout.score(predictions), interval=holdout.interval(predictions))
+    except (Unservable, Undefined) as error:
+        return replace(verdict, reason=f"refused: version {version} cannot be served or judged: {error}")
+    if not _beats_baseline(verdict, holdout):
+        return replace(verdict, reason=f"refused: {_own(verdict, holdout)} does not beat the naive baseline {_baseline(verdict)}")
+    if verdict.champion_version is None:
+        reason = f"promoted: {_own(verdict, holdout)} against the naive baseline {_baseline(verdict)}, and no champion yet"
+        return replace(verdict, promoted=True, reason=reason)
+    try:
+        champion = load_candidate(use_case, verdict.champion_version, config)
+        return _compared(verdict, challenger, predictions, champion, holdout, margin)
+    except Unservable as error:
+        reason = (
+            f"promoted: {_own(verdict, holdout)} against the naive baseline {_baseline(verdict)}; "
+            f"champion {verdict.champion_version} is no rival: {error}"
+        )
+        return replace(verdict, promoted=True, reason=reason)
+
+
+def _compared(
+    verdict: Verdict, challenger: Candidate, predictions: Predictions, champion: Candidate, holdout: Holdout, margin: float
+) -> Verdict:
+    """The verdict on the outputs that both have.
+
+    Raises:
+        Unservable: the champion has none of them, or cannot score the rows.
+    """
+    shared = [str(output) for output in holdout.labels.columns if output in champion.scorer.outputs]
+    if not shared:
+        raise Unservable(f"it predicts {', '.join(champion.scorer.outputs)} only")
+    common = holdout.only(shared)
+    theirs = predicted(champion, common)
+    current, comparison = common.score(theirs), common.compare(predictions, theirs)
+    accepted = margin * max(0.0, common.gain(current))
+    figures = replace(verdict, champion=current, comparison=comparison, margin=accepted)
+    word, conclusion = _decide(comparison, accepted, advantage(challenger, champion))
+    title = f"{holdout.figure.title} {figure(common.score(predictions))} against {figure(current)} of champion {champion.version}"
+    rows = f"on the same {len(holdout.features):,} rows"
+    difference = (
+        f"{_signed(comparison.difference)} in its favour (90 % interval {_signed(comparison.low)} to {_signed(comparison.high)})"
+    )
+    return replace(figures, promoted=word == "promoted", reason=f"{word}: {title} {rows}, {difference}: {conclusion}")
+
+
+def _decide(comparison: Comparison, margin: float, merits: str) -> tuple[str, str]:
+    """The word and the conclusion, by the rule of `judge`."""
+    if comparison.low > 0:
+        return "promoted", "better"
+    if comparison.low >= -margin:
+        not_worse = f"not worse than the accepted {figure(margin)}"
+        return (
+            ("promoted", f"{not_worse}, and {merits}") if merits else ("refused", f"{not_worse}, but neither fresher nor simpler")
+        )
+    if comparison.high < 0:
+        return "refused", "worse"
+    return "refused", f"these rows do not exclude that it is worse by more than the accepted {figure(margin)}"
+
+
+def _beats_baseline(verdict: Verdict, holdout: Holdout) -> bool:
+    bounds = (verdict.challenger, *(verdict.interval or ()))
+    return all(holdout.figure.better(bound, verdict.baseline) for bound in bounds)
+
+
+def _own(verdict: Verdict, holdout: Holdout) -> str:
+    low, high = verdict.interval or (float("nan"), float("nan"))
+    return f"{holdout.figure.title} {figure(verdict.challenger)} (90 % interval {figure(low)} to {figure(high)})"
+
+
+def _baseline(verdict: Verdict) -> str:
+    return figure(verdict.baseline)
+
+
+def figure(value: float) -> str:
+    """A metric for reading: amounts in whole units, shares with four decimals."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + figure(value)
