@@ -1,27 +1,30 @@
-"""From a frame to a sealed Scorer folder: split, search, refit, thresholds, intervals, figures on the holdout."""
+"""From a frame to a sealed Scorer folder: split, search, refit, calibration, intervals, thresholds, figures on the holdout."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from clock import now
-from registry.boosters import SUFFIXES
-from registry.metrics import METRICS, naive_score
+from registry.golden import write_golden
+from registry.metrics import METRICS, naive_class_score, naive_score
+from registry.outputs import Output
 from registry.promotion import Holdout, evaluate
-from registry.scorer import REFERENCE, Output, Scorer, inverse_link, write_manifest
-from training.families import FAMILIES, Fitted
-from training.intervals import conformal_half_width
-from training.search import Budget, Leaderboard, Progress, problem, rows, search
+from registry.scorer import REFERENCE, Scorer, write_manifest
+from training.calibration import calibrate
+from training.candidates import Budget, Leaderboard, Progress
+from training.ensemble import Blend, Recipe, Workers, cook, read_recipe, stored_recipe
+from training.intervals import conformal_interval, fit_quantiles, quantile_rounds
+from training.refusals import check_trainable
+from training.search import search
 from training.split import Split, split
-from training.task import TrainingTask, check_trainable
+from training.task import Part, TrainingTask
+from training.thresholds import Thresholds
 
 REFERENCE_ROWS = 2000
-
-Thresholds = Callable[[str, np.ndarray, np.ndarray], dict[str, float]]
-"""Chooses the decision thresholds of an output from calibration labels and probabilities."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,38 @@ class Trained:
     rows: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """All that was decided by search; with the same rows, rebuilding from it gives the same model bytes.
+
+    Attributes:
+        recipe: blends by output.
+        quantiles: boosting rounds of the interval's quantile boosters by output, for regressions.
+        workers: fits at once and threads of each: a library may sum in another order with other threads.
+        blending: by output in words whether a blend was worth it.
+    """
+
+    recipe: Recipe
+    quantiles: Mapping[str, tuple[int, int]]
+    workers: Workers
+    blending: Mapping[str, str]
+
+    def stored(self) -> dict[str, Any]:
+        """The plan as JSON."""
+        return {
+            "recipe": stored_recipe(self.recipe),
+            "quantiles": {output: list(rounds) for output, rounds in self.quantiles.items()},
+            "workers": [self.workers.slots, self.workers.threads],
+            "blending": dict(self.blending),
+        }
+
+    @staticmethod
+    def read(stored: Mapping[str, Any]) -> "Plan":
+        """The plan from its JSON."""
+        quantiles = {output: (low, high) for output, (low, high) in stored["quantiles"].items()}
+        return Plan(read_recipe(stored["recipe"]), quantiles, Workers(*stored["workers"]), stored["blending"])
+
+
 def train(
     task: TrainingTask,
     frame: pd.DataFrame,
@@ -43,86 +78,134 @@ def train(
     seed: int,
     progress: Progress,
     thresholds: Thresholds | None = None,
+    scratch: Path | None = None,
 ) -> Trained:
     """Train `task` on `frame` and write the scorer into the empty `folder`.
 
-    The best configuration is refitted on train and validation; its thresholds and intervals come from the calibration
+    What the search chose is refitted on all development rows; calibration, thresholds and intervals come from the calibration
     rows, and every reported figure from the holdout, which nothing else has seen.
+
+    Args:
+        task: what is to be learned.
+        frame: one row per example, with every column that the task names.
+        folder: empty; receives the scorer.
+        budget: of the search and the refit.
+        seed: same frame, task, budget in trials and seed give the same bytes.
+        progress: hears how far it is.
+        thresholds: chooses decision thresholds by output.
+        scratch: where a killed search leaves its trials for the next run of the same training; None = beside `folder`.
 
     Raises:
         NotTrainable: the frame cannot give an honest model.
     """
     check_trainable(task, frame)
     parts = split(task, frame, seed)
-    board = search(task, parts, budget, seed, folder.parent / "trials.log", progress)
-    progress(1.0, f"refitting {board.best.family} on train and validation")
-    fitted = {output: _refit(task, parts, board, output, seed) for output in task.outputs}
-    outputs = tuple(_save(task, parts, folder, board.best.family, output, model) for output, model in fitted.items())
-    chosen = _thresholds(task, parts, fitted, thresholds)
-    _write_reference(task, parts, fitted, folder, seed)
+    found = search(
+        task, parts.development, parts.columns, parts.folds, budget, seed, scratch or folder.parent / "searches", progress
+    )
+    progress(0.96, f"refitting: {'; '.join(sorted(set(found.blending.values())))}")
+    quantiles = {
+        output: quantile_rounds(task, parts.development, parts.columns, parts.folds[0], output, seed, found.workers)
+        for output in (task.outputs if task.kind == "regression" else ())
+    }
+    plan = Plan(found.recipe, quantiles, found.workers, found.blending)
+    build(task, parts, plan, folder, seed, thresholds)
+    progress(0.99, "judging on the holdout")
     holdout = _holdout(task, parts)
+    counts = {name: len(getattr(parts, name).weights) for name in ("development", "calibration", "holdout")}
+    return Trained(folder, found.leaderboard, holdout, _metrics(task, folder, holdout), counts)
+
+
+def build(task: TrainingTask, parts: Split, plan: Plan, folder: Path, seed: int, thresholds: Thresholds | None = None) -> None:
+    """Fit what the plan says and write the scorer into the empty `folder`: the part of training that needs no search."""
+    blends = cook(task, parts.development, parts.columns, plan.recipe, seed, plan.workers)
+    outputs = tuple(_output(task, parts, plan, blend, name, folder, seed) for name, blend in blends.items())
+    chosen = _thresholds(task, parts.calibration, dict(zip(blends, outputs, strict=True)), blends, thresholds)
     metadata = {
         "use_case": task.name,
         "trained_at": now().isoformat(),
         "seed": seed,
-        "family": board.best.family,
-        "parameters": board.best.params,
+        "families": sorted({part.family for ingredients in plan.recipe.values() for part in ingredients}),
+        "plan": plan.stored(),
         "lake_versions": task.lake_versions,
         "metric": task.metric,
+        "table": task.table,
+        "sometimes_absent": list(task.sometimes_absent),
+        **_data_until(task, parts.holdout),
     }
+    _write_reference(task, parts.holdout, outputs, blends, folder, seed)
+    write_golden(folder, parts.columns, outputs)
     write_manifest(folder, parts.columns, outputs, chosen, metadata)
-    counts = {name: len(getattr(parts, name).frame) for name in ("train", "validation", "calibration", "holdout")}
-    return Trained(folder, board, holdout, _metrics(task, folder, holdout), counts)
 
 
-def _refit(task: TrainingTask, parts: Split, board: Leaderboard, output: str, seed: int) -> Fitted:
-    best = board.best
-    everything = rows(task, parts.fitting, output)
-    return FAMILIES[best.family].refit(problem(task, parts, seed), everything, best.params, best.rounds[output])
+def _data_until(task: TrainingTask, newest: Part) -> dict[str, str]:
+    """The moment of the newest row, where rows have one."""
+    return {"data_until": str(newest.frame[task.time].max())} if task.time else {}
 
 
-def _save(task: TrainingTask, parts: Split, folder: Path, family: str, output: str, model: Fitted) -> Output:
-    file = f"{output}{SUFFIXES[family]}"
-    model.save(folder / file)
-    half_width = None
+def _output(task: TrainingTask, parts: Split, plan: Plan, blend: Blend, name: str, folder: Path, seed: int) -> Output:
+    members = blend.save(folder, name)
+    calibration = interval = None
+    if task.kind == "binary":
+        part = parts.calibration
+        known = part.known(name)
+        calibration = calibrate(part.labels[name][known], blend.predict(part.matrix[known]), part.weights[known], seed)
     if task.kind == "regression":
-        calibration = rows(task, parts.calibration, output)
-        half_width = conformal_half_width(calibration.labels, model.margin(calibration.matrix))
-    return Output(output, family, file, task.link, half_width)
+        rounds = plan.quantiles[name]
+        quantiles = fit_quantiles(task, parts.development, parts.columns, rounds, name, seed, plan.workers)
+        interval = conformal_interval(task, blend, quantiles, parts.calibration, name, folder)
+    return Output(name, task.link, members, task.classes, calibration, interval)
+
+
+def _predict(output: Output, blend: Blend, matrix: np.ndarray) -> np.ndarray:
+    raw = blend.predict(matrix)
+    return raw if output.calibration is None else output.calibration(raw)
 
 
 def _thresholds(
-    task: TrainingTask, parts: Split, fitted: dict[str, Fitted], thresholds: Thresholds | None
+    task: TrainingTask,
+    part: Part,
+    outputs: Mapping[str, Output],
+    blends: Mapping[str, Blend],
+    thresholds: Thresholds | None,
 ) -> dict[str, dict[str, float]]:
-    if thresholds is None:
+    if thresholds is None or task.kind != "binary":
         return {}
     chosen = {}
-    for output, model in fitted.items():
-        calibration = rows(task, parts.calibration, output)
-        chosen[output] = thresholds(output, calibration.labels, inverse_link(task.link, model.margin(calibration.matrix)))
+    for name, output in outputs.items():
+        known = part.known(name)
+        chosen[name] = thresholds(name, part.labels[name][known], _predict(output, blends[name], part.matrix[known]))
     return chosen
 
 
-def _write_reference(task: TrainingTask, parts: Split, fitted: dict[str, Fitted], folder: Path, seed: int) -> None:
-    """A sample of the holdout: the last rows that the model was judged on are what live traffic is compared with."""
-    part = parts.holdout
+def _write_reference(
+    task: TrainingTask, part: Part, outputs: tuple[Output, ...], blends: Mapping[str, Blend], folder: Path, seed: int
+) -> None:
+    """A sample of the holdout with its labels: what live traffic is compared with, and what its quality is estimated from."""
     sample = part.frame[list(task.features)].copy()
-    for output, model in fitted.items():
-        sample[f"prediction_{output}"] = inverse_link(task.link, model.margin(part.matrix))
+    for output in outputs:
+        predictions = _predict(output, blends[output.name], part.matrix)
+        if output.classes:
+            for index, name in enumerate(output.classes):
+                sample[f"prediction_{output.name}_{name}"] = predictions[:, index]
+        else:
+            sample[f"prediction_{output.name}"] = predictions
+        sample[f"label_{output.name}"] = part.labels[output.name]
     sample.sample(min(REFERENCE_ROWS, len(sample)), random_state=seed).sort_index().to_parquet(folder / REFERENCE, index=False)
 
 
 def _holdout(task: TrainingTask, parts: Split) -> Holdout:
-    part = parts.holdout
+    part, seen = parts.holdout, parts.development
     metric = METRICS[task.metric]
     baselines = []
     for output in task.outputs:
-        known, seen = part.known(output), parts.fitting
-        learned = seen.known(output)
-        constant_from = seen.labels[output][learned], seen.weights[learned]
-        baselines.append(naive_score(metric, part.labels[output][known], part.weights[known], *constant_from))
+        known, learned = part.known(output), seen.known(output)
+        rows = part.labels[output][known], part.weights[known], seen.labels[output][learned], seen.weights[learned]
+        classes = len(task.classes)
+        baselines.append(naive_class_score(metric, *rows, classes) if classes else naive_score(metric, *rows))
     labels = pd.DataFrame(part.labels)
-    return Holdout(part.frame, labels, pd.Series(part.weights), task.metric, float(np.mean(baselines)))
+    weights = pd.Series(part.weights)
+    return Holdout(part.frame, labels, weights, task.metric, float(np.mean(baselines)), task.group or task.entity)
 
 
 def _metrics(task: TrainingTask, folder: Path, holdout: Holdout) -> dict[str, float]:
@@ -133,14 +216,14 @@ def _metrics(task: TrainingTask, folder: Path, holdout: Holdout) -> dict[str, fl
         lacking = replace(holdout, features=holdout.features.drop(columns=list(task.sometimes_absent)))
         figures[f"holdout_{task.metric}_without_what_is_sometimes_absent"] = evaluate(scorer, lacking)
     predictions = scorer.predict(holdout.features)
-    companions = ("roc_auc", "pr_auc", "log_loss") if task.kind == "binary" else ("wmae", "rmse")
+    companions = ("wmae", "rmse") if task.kind == "regression" else ("roc_auc", "pr_auc", "log_loss")
     for output in task.outputs:
         known = holdout.labels[output].notna().to_numpy()
         labels, weights = holdout.labels[output][known].to_numpy(), holdout.weights[known].to_numpy()
         for name in companions:
             figures[f"{output}_{name}"] = METRICS[name].score(labels, predictions[output][known], weights)
         if task.kind == "regression":
-            low, high = scorer.interval(output, predictions[output][known])
+            low, high = scorer.interval(output, holdout.features[known])
             figures[f"{output}_coverage"] = float(np.mean((low <= labels) & (labels <= high)))
     return figures
 

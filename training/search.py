@@ -1,8 +1,15 @@
-"""The search: one Optuna study over three families, pruned on boosting rounds, stopped on time."""
+"""The search: one Optuna study over three families, a cross-validated shortlist, and the recipe that comes of it.
+
+Four steps share the budget: trials on one fold or a few (the strongest known configurations, then what TPE suggests), the other
+folds for a shortlist, weights of a blend, and the refit. With a budget in trials every step is a function of rows, settings and
+seed alone, whatever order the fits happen to end in; with a budget in seconds the clock decides how far each step comes.
+"""
 
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,198 +17,308 @@ import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
 
+from registry.encoding import ModelColumn
 from registry.metrics import METRICS
-from registry.scorer import category_positions, inverse_link, link
-from training.families import FAMILIES, Fitted, Problem, Rows
-from training.split import Split
+from training.blend import Blending, blend
+from training.candidates import Budget, Candidate, Leaderboard, Progress
+from training.ensemble import Ingredient, Recipe, Workers
+from training.families import FAMILIES
+from training.pruning import Curve, Pruner
+from training.split import Fold
 from training.task import Part, TrainingTask
+from training.trials import LAGGING, FoldResult, Trials
+from training.workshop import Workshop, workshop
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+LAG = 4
+"""A configuration is suggested from the results of all trials but the last `LAG`: so many may run at once, on any machine, and
+the suggestions stay the same."""
+ENOUGH = 1000
+"""On fewer validation rows of the rarest class, the best of many trials on one fold is the luckiest."""
+SHORTLIST = 6
+"""So many candidates are cross-validated; where the clock ended the trials, as many as it allows."""
+REFIT_ROUNDS = 1.1
+"""More rows bear more rounds: the refit on all rows boosts this many times the rounds that were best on the folds."""
+EXPLORING = 0.4
+"""Least share of the budget's seconds for trials; cross-validation makes do with fewer folds where fits are slow."""
+LONGEST_TRIAL = 0.15
+"""Share of the budget's seconds after which a trial that is not the first of its family ends with what it has."""
+SAFETY = 1.15
+"""Estimates of the time that is still needed are multiplied by this."""
 
 
 @dataclass(frozen=True)
-class Budget:
-    """When the search ends: after `trials` trials or `seconds` seconds, whichever comes first (at least one trial)."""
+class Found:
+    """The leaderboard, the recipe that came of it, and by output in words whether a blend was worth it."""
 
-    trials: int
-    seconds: float
+    leaderboard: Leaderboard
+    recipe: Recipe
+    blending: dict[str, str]
+    workers: Workers
+
+
+def search(
+    task: TrainingTask,
+    part: Part,
+    columns: tuple[ModelColumn, ...],
+    folds: tuple[Fold, ...],
+    budget: Budget,
+    seed: int,
+    root: Path,
+    progress: Progress,
+) -> Found:
+    """Search for configurations with the best metric on validation, averaged over the task's outputs and the folds.
+
+    The trials go into an Optuna journal under `root`, readable while the search runs; a search that was killed goes on from it.
+    """
+    workers = Workers.of(part.matrix)
+    with workshop(root, task, part, folds, f"{budget} {seed} {workers.threads}") as shop:
+        trials = Trials(task, part, columns, folds, seed, workers)
+        board = _Search(trials, budget, seed, workers, shop, progress).run()
+        progress(0.95, "weighing a blend")
+        blendings = {output: blend(trials, board.shortlist, output, seed) for output in task.outputs}
+        recipe = {output: _ingredients(board.shortlist, blending, output) for output, blending in blendings.items()}
+        return Found(board, recipe, {output: blending.sentence for output, blending in blendings.items()}, workers)
+
+
+def _ingredients(shortlist: tuple[Candidate, ...], blending: Blending, output: str) -> tuple[Ingredient, ...]:
+    """The members that have weight, with rounds for the refit on all rows."""
+    pairs = zip(shortlist, blending.weights, strict=True)
+    return tuple(
+        Ingredient(candidate.family, candidate.params, round(REFIT_ROUNDS * candidate.rounds(output)), weight)
+        for candidate, weight in pairs
+        if weight > 0
+    )
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A configuration that was tried: family, parameters, boosting rounds by output, metric on validation."""
+class _Asked:
+    """A trial with the configuration that was suggested for it."""
 
+    trial: optuna.Trial
     family: str
     params: dict[str, Any]
-    rounds: dict[str, int]
-    score: float
 
 
-@dataclass(frozen=True)
-class Leaderboard:
-    """The best candidate, and one row per trial with its number, family, state, metric and seconds, best first."""
+class _Search:
+    def __init__(self, trials: Trials, budget: Budget, seed: int, workers: Workers, shop: Workshop, progress: Progress) -> None:
+        self._trials, self._budget, self._seed, self._workers = trials, budget, seed, workers
+        self._shop, self._progress = shop, progress
+        self._metric = METRICS[trials.task.metric]
+        self._study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(shop.journal))),
+            study_name=trials.task.name,
+            direction="maximize" if self._metric.greater_is_better else "minimize",
+            load_if_exists=True,
+        )
+        self._curves: list[Curve] = []
+        self._candidates: list[Candidate] = []
+        self._started = time.monotonic() - self._study.user_attrs.get("seconds", 0.0)
+        self._stop_exploring = EXPLORING * budget.seconds
+        self._explored = False
+        self._exploring_folds = _exploring_folds(trials)
+        self._portfolio = _portfolio(trials)
 
-    best: Candidate
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    def run(self) -> Leaderboard:
+        """Explore on the first fold, then cross-validate the shortlist."""
+        if not self._study.trials:
+            for params in self._portfolio:
+                self._study.enqueue_trial(params)
+        with ThreadPoolExecutor(self._workers.slots) as pool:
+            self._explore(pool)
+            shortlist = self._cross_validate(pool)
+        return Leaderboard(self._rows(shortlist), tuple(shortlist))
 
+    def _explore(self, pool: ThreadPoolExecutor) -> None:
+        running: dict[int, tuple[_Asked, Future[tuple[FoldResult, ...]]]] = {}
+        for number in range(self._budget.trials):
+            if number >= LAG:
+                self._settle(*running.pop(number - LAG))
+            if self._candidates and self._late():
+                break
+            asked = self._ask(number)
+            running[number] = (asked, pool.submit(self._attempt, asked, tuple(self._curves)))
+        for asked, future in running.values():
+            self._settle(asked, future)
 
-Progress = Callable[[float, str], None]
-"""Called after each trial with the share of the budget used (0..1) and a sentence about the best so far."""
-
-
-def search(task: TrainingTask, parts: Split, budget: Budget, seed: int, journal: Path, progress: Progress) -> Leaderboard:
-    """Search for the configuration with the best metric on validation, averaged over the task's outputs.
-
-    The defaults of every family are the first trials. The trials go into the journal file, readable while the search runs.
-    """
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(journal))),
-        direction="maximize" if METRICS[task.metric].greater_is_better else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=6),
-        pruner=optuna.pruners.NopPruner(),
-    )
-    for family in FAMILIES:
-        study.enqueue_trial({"family": family, "default": True})
-    trials = _Trials(task, parts, seed, budget, Pruner(warmup=3))
-    study.optimize(trials, n_trials=budget.trials, timeout=budget.seconds, callbacks=[trials.after(progress)])
-    return trials.leaderboard(study)
-
-
-class Pruner:
-    """Stops a trial whose validation loss lags behind the median of the finished trials at the same boosting time.
-
-    Boosting time is rounds x learning rate, so that a slow learner is compared with what others had after as much shrunken
-    progress, not after as many rounds. Optuna's own pruners compare in the direction of the study; here the study's metric (say
-    PR-AUC) and the loss that boosting reports (log loss) can point in opposite directions, so the comparison is on the loss.
-    Source of the rule: the median stopping rule of Golovin et al., Google Vizier (2017).
-    """
-
-    EVERY = 0.5
-    FROM = 2
-
-    def __init__(self, warmup: int) -> None:
-        self._warmup = warmup
-        self._curves: list[dict[tuple[str, int], float]] = []
-
-    def lags(self, curve: dict[tuple[str, int], float], output: str, boosting_time: float, best_loss: float) -> bool:
-        """Note the best loss at this boosting time in `curve`; whether it is above the median of the finished trials there."""
-        point = (output, int(boosting_time / self.EVERY))
-        if point[1] < self.FROM or point in curve:
-            return False
-        curve[point] = best_loss
-        others = [other[point] for other in self._curves if point in other]
-        return len(others) >= self._warmup and best_loss > float(np.median(others))
-
-    def finished(self, curve: dict[tuple[str, int], float]) -> None:
-        """Remember the curve of a trial that ran to its end."""
-        self._curves.append(curve)
-
-
-class _Trials:
-    """The objective: fits one candidate on train, scores it on validation."""
-
-    def __init__(self, task: TrainingTask, parts: Split, seed: int, budget: Budget, pruner: Pruner) -> None:
-        self._task, self._parts, self._pruner = task, parts, pruner
-        self._budget, self._started = budget, time.monotonic()
-        self._problem = problem(task, parts, seed)
-        self._prepared: dict[tuple[str, str], Any] = {}
-        self._candidates: dict[int, Candidate] = {}
-
-    def __call__(self, trial: optuna.Trial) -> float:
+    def _ask(self, number: int) -> _Asked:
+        """The trial with this number, from an earlier run of this search or new; its sampler knows settled trials only."""
+        # A sampler for each trial: what it suggests depends on the trials before, not on how often this process was started.
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=self._seed + number, n_startup_trials=LAG, group=True, multivariate=True
+        )
+        known = self._study.trials
+        begun = number < len(known) and known[number].state != TrialState.WAITING
+        trial = optuna.Trial(self._study, known[number]._trial_id) if begun else self._study.ask()
         family = trial.suggest_categorical("family", list(FAMILIES))
-        params = self._params(trial, family)
-        curve: dict[tuple[str, int], float] = {}
-        rounds, scores = {}, []
-        for output in self._task.outputs:
-            fitted = self._fit(family, output, params, trial, curve)
-            rounds[output] = fitted.rounds
-            scores.append(score(self._task, output, fitted, self._parts.validation))
-        self._pruner.finished(curve)
-        mean = float(np.mean(scores))
-        self._candidates[trial.number] = Candidate(family, params, rounds, mean)
-        return mean
+        return _Asked(trial, family, FAMILIES[family].suggest(trial, self._trials.problem))
 
-    def _params(self, trial: optuna.Trial, family: str) -> dict[str, Any]:
-        if trial.number < len(FAMILIES):
-            return FAMILIES[family].defaults()
-        return FAMILIES[family].suggest(trial)
+    def _attempt(self, asked: _Asked, curves: tuple[Curve, ...]) -> tuple[FoldResult, ...]:
+        """The trial on the exploring folds; on the first of them it may be pruned."""
+        results = [self._first_fold(asked, curves)]
+        while results[-1].stopped is None and len(results) < self._exploring_folds:
+            results.append(self._other_fold(asked.trial.number, asked.family, asked.params, len(results), self._late))
+        return tuple(results)
 
-    def _fit(
-        self, name: str, output: str, params: dict[str, Any], trial: optuna.Trial, curve: dict[tuple[str, int], float]
-    ) -> Fitted:
-        family = FAMILIES[name]
-        if (name, output) not in self._prepared:
-            train, validation = (rows(self._task, part, output) for part in (self._parts.train, self._parts.validation))
-            self._prepared[name, output] = family.prepare(self._problem, train, validation)
-        pruned = False
+    def _first_fold(self, asked: _Asked, curves: tuple[Curve, ...]) -> FoldResult:
+        kept = self._shop.kept(asked.trial.number, 0)
+        if kept is not None:
+            return kept
+        started = time.monotonic()
+        patience = LONGEST_TRIAL * self._budget.seconds if asked.trial.number >= len(FAMILIES) else np.inf
 
-        def report(step: int, best_loss: float) -> bool:
-            nonlocal pruned
-            pruned = self._pruner.lags(curve, output, step * params["learning_rate"], best_loss)
-            return pruned or (self._late() and bool(self._candidates))
+        def late() -> bool:
+            return self._late() or time.monotonic() - started > patience
 
-        fitted = family.fit(self._problem, self._prepared[name, output], params, report)
-        if pruned or (self._late() and self._candidates):
-            trial.set_user_attr("stopped", "lagging behind the median" if pruned else "time was up")
-            raise optuna.TrialPruned
-        return fitted
+        result = self._trials.evaluate(asked.family, asked.params, 0, late, Pruner(curves))
+        self._shop.keep(asked.trial.number, 0, result)
+        return result
 
     def _late(self) -> bool:
-        return time.monotonic() - self._started > self._budget.seconds
+        enough = bool(self._candidates) and self._elapsed() >= self._stop_exploring
+        # Once it is late it stays late: a fit that was cut short must not make the rest look cheap.
+        self._explored = self._explored or enough or self._elapsed() >= 0.7 * self._budget.seconds
+        return self._explored
 
-    def after(self, progress: Progress) -> Callable[[optuna.Study, optuna.trial.FrozenTrial], None]:
-        """The callback that reports progress after every trial."""
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
 
-        def report(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-            used = max((trial.number + 1) / self._budget.trials, (time.monotonic() - self._started) / self._budget.seconds)
-            best = study.best_trial
-            metric = METRICS[self._task.metric].title
-            progress(min(used, 1.0), f"trial {trial.number + 1}: best {metric} {best.value:.5g} by {best.params['family']}")
+    def _settle(self, asked: _Asked, future: Future[tuple[FoldResult, ...]]) -> None:
+        """Wait for a trial, tell the study, and count it among the candidates where it came through."""
+        results, trial = future.result(), asked.trial
+        candidate = Candidate(trial.number, asked.family, asked.params, results, trial.number < len(self._portfolio))
+        # Tried on fewer folds than the others it cannot be compared with them; but something is better than nothing.
+        compared = len(results) == self._exploring_folds or not self._candidates
+        stopped = results[-1].stopped
+        if results[0].stopped is None:
+            self._curves.append(results[0].curve)
+        if compared and stopped != LAGGING:
+            self._candidates.append(candidate)
+        if not self._study.trials[trial.number].state.is_finished():
+            trial.set_user_attr("stopped", stopped)
+            trial.set_user_attr("fit_seconds", sum(result.seconds for result in results))
+            self._study.set_user_attr("seconds", self._elapsed())
+            if compared and stopped != LAGGING:
+                self._study.tell(trial, candidate.score)
+            else:
+                self._study.tell(trial, state=TrialState.PRUNED)
+        self._stop_exploring = max(EXPLORING, 1 - SAFETY * self._still_needed() / self._budget.seconds) * self._budget.seconds
+        self._report(trial.number)
 
-        return report
+    def _still_needed(self) -> float:
+        """Seconds that cross-validating and refitting the best of each family would take now."""
+        best = self._best_of_families(self._candidates)
+        others = len(self._trials.folds) - self._exploring_folds
+        return self._refit_seconds(best) + sum(candidate.seconds for candidate in best) * others / self._workers.slots
 
-    def leaderboard(self, study: optuna.Study) -> Leaderboard:
-        """All trials, best first."""
-        best = self._candidates[study.best_trial.number]
-        rows_ = [self._row(trial) for trial in study.trials if trial.state.is_finished()]
-        sign = -1 if METRICS[self._task.metric].greater_is_better else 1
-        rows_.sort(key=lambda row: (row["validation"] is None, sign * (row["validation"] or 0.0)))
-        return Leaderboard(best, rows_)
+    def _report(self, number: int) -> None:
+        used = max((number + 1) / self._budget.trials, self._elapsed() / self._budget.seconds)
+        if self._candidates:
+            best = self._sorted(self._candidates)[0]
+            self._progress(
+                min(0.9 * used, 0.9), f"trial {number + 1}: best {self._metric.title} {best.score:.5g} by {best.family}"
+            )
 
-    def _row(self, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-        candidate = self._candidates.get(trial.number)
-        duration = trial.duration.total_seconds() if trial.duration else 0.0
+    def _sorted(self, candidates: list[Candidate]) -> list[Candidate]:
+        sign = -1 if self._metric.greater_is_better else 1
+        return sorted(candidates, key=lambda candidate: (sign * candidate.score, candidate.number))
+
+    def _best_of_families(self, candidates: list[Candidate]) -> list[Candidate]:
+        best: dict[str, Candidate] = {}
+        for candidate in self._sorted(candidates):
+            best.setdefault(candidate.family, candidate)
+        return list(best.values())
+
+    def _cross_validate(self, pool: ThreadPoolExecutor) -> list[Candidate]:
+        """A shortlist tried on the other folds, or as many of them as time allows; best first.
+
+        It holds the best of each family, then the best known configuration of each (for the luck of the first kind to be judged
+        by), then the next best.
+        """
+        best = self._best_of_families(self._candidates)
+        known = self._best_of_families([candidate for candidate in self._candidates if candidate.known])
+        queue = {candidate.number: candidate for candidate in [*best, *known, *self._sorted(self._candidates)]}
+        others = range(self._exploring_folds, self._affordable_folds(best))
+        shortlist: list[Candidate] = []
+        for candidate in queue.values():
+            if len(shortlist) >= SHORTLIST and not self._explored:
+                break
+            needed = candidate.seconds * len(others) / self._workers.slots + self._refit_seconds([*shortlist, candidate])
+            if shortlist and self._elapsed() + SAFETY * needed > self._budget.seconds:
+                continue
+            self._progress(0.92, f"trial {candidate.number + 1}, {candidate.family}: folds {list(others)}")
+            results = pool.map(lambda fold, one=candidate: self._other_fold(one.number, one.family, one.params, fold), others)
+            shortlist.append(replace(candidate, results=(*candidate.results, *results)))
+        return self._sorted(shortlist)
+
+    def _affordable_folds(self, best: list[Candidate]) -> int:
+        """On how many folds the best of each family can be tried in the time that the refit leaves."""
+        left = self._budget.seconds - self._elapsed() - SAFETY * self._refit_seconds(best)
+        each = SAFETY * sum(candidate.seconds for candidate in best) / self._workers.slots
+        most = len(self._trials.folds) - self._exploring_folds
+        return self._exploring_folds + max(0, min(most, int(left / max(each, 1e-9))))
+
+    def _refit_seconds(self, candidates: list[Candidate]) -> float:
+        return sum(candidate.seconds for candidate in self._best_of_families(candidates)) * 1.25 / self._workers.slots
+
+    def _other_fold(
+        self, number: int, family: str, params: dict[str, Any], fold: int, late: Callable[[], bool] | None = None
+    ) -> FoldResult:
+        kept = self._shop.kept(number, fold)
+        if kept is not None:
+            return kept
+        result = self._trials.evaluate(family, params, fold, late or (lambda: self._elapsed() > self._budget.seconds))
+        self._shop.keep(number, fold, result)
+        return result
+
+    def _rows(self, shortlist: list[Candidate]) -> list[dict[str, Any]]:
+        """Every trial, best first."""
+        tried = {candidate.number: candidate for candidate in [*self._candidates, *shortlist]}
+        rows = [self._row(trial, tried.get(trial.number)) for trial in self._study.trials if trial.state.is_finished()]
+        sign = -1 if self._metric.greater_is_better else 1
+        return sorted(rows, key=lambda row: (row["validation"] is None, sign * (row["validation"] or 0.0), row["trial"]))
+
+    def _row(self, trial: FrozenTrial, candidate: Candidate | None) -> dict[str, Any]:
+        outputs = self._trials.task.outputs
+        crossed = candidate is not None and len(candidate.results) > self._exploring_folds
+        explored = None if candidate is None else replace(candidate, results=candidate.results[: self._exploring_folds])
         return {
             "trial": trial.number,
-            "family": trial.params.get("family"),
-            "validation": None if candidate is None else round(candidate.score, 6),
-            "rounds": "" if candidate is None else ", ".join(str(value) for value in candidate.rounds.values()),
-            "seconds": round(duration, 1),
-            "state": trial.user_attrs.get("stopped", trial.state.name.lower()),
-            "parameters": "default" if trial.number < len(FAMILIES) else str(_readable(trial.params)),
+            "family": trial.params["family"],
+            "validation": None if explored is None else round(explored.score, 6),
+            "cross-validated": round(candidate.score, 6) if candidate is not None and crossed else None,
+            "rounds": "" if candidate is None else ", ".join(str(candidate.rounds(output)) for output in outputs),
+            "seconds": round(trial.user_attrs["fit_seconds"], 1),
+            "state": trial.user_attrs["stopped"] or trial.state.name.lower(),
+            "parameters": "default" if trial.number < len(self._portfolio) else str(_readable(trial.params)),
         }
 
 
+def _exploring_folds(trials: Trials) -> int:
+    """How many folds a trial sees: so many that the rarest class, or an amount, has `ENOUGH` validation rows on them."""
+    labels = trials.part.labels[trials.task.outputs[0]]
+    known = labels[~np.isnan(labels)]
+    rarest = len(known) if trials.task.kind == "regression" else np.unique(known, return_counts=True)[1].min()
+    folds = len(trials.folds)
+    return int(np.clip(np.ceil(ENOUGH * folds / max(1, rarest)), 1, folds))
+
+
+def _portfolio(trials: Trials) -> list[dict[str, Any]]:
+    """The strongest known configuration of each family, then the second ones."""
+    by_family = [
+        [
+            {"family": name, **{f"{name}_{key}": value for key, value in params.items()}}
+            for params in family.portfolio(trials.problem)
+        ]
+        for name, family in FAMILIES.items()
+    ]
+    return [params for rank in zip(*by_family, strict=True) for params in rank]
+
+
 def _readable(params: dict[str, Any]) -> dict[str, Any]:
-    return {key.split("_", 1)[1]: round(value, 4) for key, value in params.items() if key not in {"family", "default"}}
-
-
-def problem(task: TrainingTask, parts: Split, seed: int) -> Problem:
-    """The description of the task that the families need."""
-    return Problem(task.kind == "binary", category_positions(parts.columns), seed % 2**31)
-
-
-def rows(task: TrainingTask, part: Part, output: str) -> Rows:
-    """The rows of `part` whose label for `output` is known, with regression labels in margin space."""
-    known = part.known(output)
-    labels = part.labels[output][known]
-    return Rows(part.matrix[known], labels if task.kind == "binary" else link(task.link, labels), part.weights[known])
-
-
-def score(task: TrainingTask, output: str, fitted: Fitted, part: Part) -> float:
-    """The task's metric of a fitted ensemble on `part`, in the units of the prediction."""
-    known = part.known(output)
-    predictions = inverse_link(task.link, fitted.margin(part.matrix[known]))
-    return METRICS[task.metric].score(part.labels[output][known], predictions, part.weights[known])
+    shown = {key.split("_", 1)[1]: value for key, value in params.items() if key != "family"}
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in shown.items()}

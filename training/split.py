@@ -1,50 +1,124 @@
-"""Cutting the rows into train, validation, calibration and holdout, in order of time where there is time."""
+"""Cutting the rows: development (in folds), calibration and holdout, in order of time where there is time, groups kept whole."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from registry.encoding import ModelColumn, encode, learn_columns
 from training.task import Part, TrainingTask
 
-SHARES = {"train": 0.60, "validation": 0.15, "calibration": 0.10, "holdout": 0.15}
-"""Trials are fitted on train and compared on validation; thresholds and intervals come from calibration; the holdout is touched
-once, for the reported figures and the gate."""
+SHARES = {"development": 0.75, "calibration": 0.10, "holdout": 0.15}
+"""Candidates are fitted and compared on development; calibration, thresholds and intervals come from calibration; the holdout is
+touched once, for the reported figures and the gate."""
+VALIDATION_SHARE = 0.2
+FOLDS = 5
+ORIGINS = 3
+"""Folds of rows that have an order: the last fifth, the fifth before it, the one before that, each after all rows before it."""
+CROSS_VALIDATED_ROWS = 50_000
+CROSS_VALIDATED_POSITIVES = 5_000
+"""A shortlist is cross-validated up to this many rows, or rows of the rarest class: on one fold of a table with few positives,
+luck decides. With more of both, one validation part is enough."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Positions of the rows of a part that a candidate is fitted on and compared on."""
+
+    train: np.ndarray
+    validation: np.ndarray
 
 
 @dataclass(frozen=True)
 class Split:
-    """The four parts of the rows and the columns as learned on train."""
+    """The parts of the rows, the columns as learned on development, and the folds of development."""
 
     columns: tuple[ModelColumn, ...]
-    train: Part
-    validation: Part
+    development: Part
+    folds: tuple[Fold, ...]
     calibration: Part
     holdout: Part
 
-    @property
-    def fitting(self) -> Part:
-        """Train and validation together: what the selected configuration is refitted on."""
-        return Part(
-            pd.concat([self.train.frame, self.validation.frame]),
-            np.concatenate([self.train.matrix, self.validation.matrix]),
-            {name: np.concatenate([self.train.labels[name], self.validation.labels[name]]) for name in self.train.labels},
-            np.concatenate([self.train.weights, self.validation.weights]),
-        )
-
 
 def split(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Split:
-    """Order the rows by time (ties and timeless tables: at random by `seed`) and cut them by `SHARES`."""
-    shuffled = frame.sample(frac=1.0, random_state=seed)
-    ordered = shuffled.sort_values(task.time, kind="stable") if task.time else shuffled
-    bounds = (np.cumsum(list(SHARES.values())) * len(ordered)).round().astype(int)
-    frames = dict(zip(SHARES, np.split(np.arange(len(ordered)), bounds[:-1]), strict=True))
-    columns = learn_columns(ordered.iloc[frames["train"]], list(task.features))
-    cut = {name: ordered.iloc[rows] for name, rows in frames.items()}
-    for name in ("train", "validation"):
-        cut[name] = _without_some(task, cut[name], seed)
-    return Split(columns, **{name: _part(task, rows, columns) for name, rows in cut.items()})
+    """Order the rows by time (ties and timeless tables: at random by `seed`) and cut them by `SHARES`.
+
+    Rows of one group lie on one side of every cut: groups are ordered by their last moment, then cut whole.
+    """
+    ordered = in_order(task, frame, seed)
+    development, calibration, holdout = (ordered.iloc[rows] for rows in cut(task, ordered))
+    part, columns, folds = develop(task, development, seed)
+    return Split(columns, part, folds, as_part(task, calibration, columns), as_part(task, holdout, columns))
+
+
+def develop(task: TrainingTask, ordered: pd.DataFrame, seed: int) -> tuple[Part, tuple[ModelColumn, ...], tuple[Fold, ...]]:
+    """Rows in order as a part to search on: encoded by columns learned from them, with folds."""
+    columns = learn_columns(ordered, list(task.features))
+    part = as_part(task, _without_some(task, ordered, seed), columns)
+    return part, columns, _folds(task, part, seed)
+
+
+def in_order(task: TrainingTask, frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The rows by time where the task has time, otherwise at random; rows of one group follow each other."""
+    ordered = frame.sample(frac=1.0, random_state=seed)
+    if task.time:
+        ordered = ordered.sort_values(task.time, kind="stable")
+    if task.group:
+        rank = pd.Series(np.arange(len(ordered)), index=ordered.index).groupby(ordered[task.group], dropna=False).transform("max")
+        ordered = ordered.iloc[np.argsort(rank.to_numpy(), kind="stable")]
+    return ordered
+
+
+def cut(task: TrainingTask, ordered: pd.DataFrame) -> list[np.ndarray]:
+    """Positions of the development, calibration and holdout rows, by `SHARES`; groups stay whole."""
+    bounds = (np.cumsum(list(SHARES.values()))[:-1] * len(ordered)).round().astype(int)
+    if task.group:
+        ends = _ends(pd.factorize(ordered[task.group], use_na_sentinel=False)[0])
+        bounds = np.array([ends[min(int(np.searchsorted(ends, bound)), len(ends) - 1)] for bound in bounds])
+    return np.split(np.arange(len(ordered)), bounds)
+
+
+def _ends(groups: np.ndarray) -> list[int]:
+    """Positions behind the last row of each group, in rows whose groups follow each other."""
+    return [int(end) + 1 for end in np.flatnonzero(np.append(groups[1:] != groups[:-1], True))]
+
+
+def _folds(task: TrainingTask, part: Part, seed: int) -> tuple[Fold, ...]:
+    """Rolling-origin folds, newest first, of rows in order of time; otherwise cross-validation, stratified and with groups whole.
+
+    Of a large table the first fold alone.
+    """
+    labels = part.labels[task.outputs[0]]
+    strata = None if task.kind == "regression" else np.nan_to_num(labels, nan=-1.0)
+    rarest = len(labels) if strata is None else np.unique(labels[~np.isnan(labels)], return_counts=True)[1].min()
+    groups = None if task.group is None else pd.factorize(part.frame[task.group], use_na_sentinel=False)[0]
+    if task.time:
+        folds = rolling(len(labels), groups)
+    else:
+        pairs = _splitter(strata is not None, groups is not None, seed).split(np.zeros(len(labels)), strata, groups)
+        folds = tuple(Fold(np.sort(train), np.sort(validation)) for train, validation in pairs)
+    return folds if len(labels) <= CROSS_VALIDATED_ROWS or rarest <= CROSS_VALIDATED_POSITIVES else folds[:1]
+
+
+def rolling(count: int, groups: np.ndarray | None) -> tuple[Fold, ...]:
+    """Each fold is fitted on all rows before its validation rows: what a model meets is always the future."""
+    bounds = [round(count * (1 - step * VALIDATION_SHARE)) for step in range(ORIGINS + 1)]
+    if groups is not None:
+        ends = _ends(groups)
+        bounds = [ends[min(int(np.searchsorted(ends, bound)), len(ends) - 1)] for bound in bounds]
+    pairs = zip(bounds[1:], bounds[:-1], strict=True)
+    return tuple(Fold(np.arange(begin), np.arange(begin, end)) for begin, end in pairs if begin < end)
+
+
+def _splitter(stratified: bool, grouped: bool, seed: int) -> StratifiedKFold | KFold | GroupKFold | StratifiedGroupKFold:
+    kinds = {
+        (False, False): KFold,
+        (False, True): GroupKFold,
+        (True, False): StratifiedKFold,
+        (True, True): StratifiedGroupKFold,
+    }
+    return kinds[stratified, grouped](FOLDS, shuffle=True, random_state=seed)
 
 
 def _without_some(task: TrainingTask, frame: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -53,7 +127,8 @@ def _without_some(task: TrainingTask, frame: pd.DataFrame, seed: int) -> pd.Data
     return frame.assign(**{name: frame[name].astype("float64").mask(absent) for name in task.sometimes_absent})
 
 
-def _part(task: TrainingTask, frame: pd.DataFrame, columns: tuple[ModelColumn, ...]) -> Part:
+def as_part(task: TrainingTask, frame: pd.DataFrame, columns: tuple[ModelColumn, ...]) -> Part:
+    """Rows with their encoded matrix, labels and weights."""
     labels = {output: frame[output].to_numpy(dtype="float64", na_value=np.nan) for output in task.outputs}
     weights = frame[task.weight].to_numpy(dtype="float64") if task.weight else np.ones(len(frame))
     return Part(frame.reset_index(drop=True), encode(frame, columns), labels, weights)

@@ -1,6 +1,6 @@
 """The four use cases as training tasks over the lake."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,27 @@ from features.lake import Lake
 from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
 from features.tables import BANKS
-from training.fit import Thresholds
+from settings import settings
 from training.task import Kind, NotTrainable, TrainingTask
-from training.thresholds import ReviewCosts, approval_threshold, risk_thresholds
+from training.thresholds import CostMatrix, Thresholds, approval_threshold, risk_thresholds
+
+
+def _equal_costs() -> CostMatrix:
+    return CostMatrix(hit=0, false_alarm=1, miss=1)
+
+
+def _risk_costs() -> CostMatrix:
+    config = settings()
+    return CostMatrix(hit=config.question_cost, false_alarm=config.question_cost, miss=config.missed_fraud_cost)
 
 
 @dataclass(frozen=True)
 class UseCase:
-    """What is particular to a use case: labels, kind, the metric it is selected by, thresholds it needs."""
+    """What is particular to a use case: labels, kind, the metric it is selected by, thresholds it needs.
+
+    `segmented`: its intervals are calibrated in each income segment for itself. `protected`: columns by which fairness is
+    reported. `costs`: of the outcomes of a decision, as the settings have them.
+    """
 
     outputs: tuple[str, ...]
     kind: Kind
@@ -26,21 +39,28 @@ class UseCase:
     weight: str | None = None
     positive: bool = False
     sometimes_absent: tuple[str, ...] = ()
+    segmented: bool = False
+    protected: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
+    costs: Callable[[], CostMatrix] = _equal_costs
 
 
 def _risk(_output: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    return risk_thresholds(labels, probabilities, ReviewCosts())
+    return risk_thresholds(labels, probabilities, _risk_costs(), settings().review_capacity)
 
 
 def _approval(_output: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     return approval_threshold(labels, probabilities)
 
 
+_FORM_PROTECTED = ("gender", "age_years", "family_status", "childcount")
+
 USE_CASES: Mapping[str, UseCase] = {
-    "income": UseCase(("income",), "regression", "wmae", ("income",), weight="w", positive=True),
-    "prescoring": UseCase(BANKS, "binary", "roc_auc", BANKS, thresholds=_approval),
-    "recommendation": UseCase(("accepted",), "binary", "roc_auc", ("accepted",)),
+    "income": UseCase(
+        ("income",), "regression", "wmae", ("income",), weight="w", positive=True, segmented=True, protected=("age",)
+    ),
+    "prescoring": UseCase(BANKS, "binary", "roc_auc", BANKS, protected=_FORM_PROTECTED, thresholds=_approval),
+    "recommendation": UseCase(("accepted",), "binary", "roc_auc", ("accepted",), protected=("age",)),
     "fraud": UseCase(
         ("fraud",),
         "binary",
@@ -48,6 +68,7 @@ USE_CASES: Mapping[str, UseCase] = {
         ("is_fraud",),
         sometimes_absent=tuple(c.name for c in DESTINATION_COLUMNS),
         thresholds=_risk,
+        costs=_risk_costs,
     ),
 }
 """The use cases by name, which is also the name of the registered model."""
@@ -67,6 +88,9 @@ def training_task(name: str, versions: dict[str, int]) -> TrainingTask:
         time="as_of",
         positive=case.positive,
         sometimes_absent=case.sometimes_absent,
+        entity=FEATURE_SETS[name].key[0],
+        protected=case.protected,
+        segments=settings().segment_borders if case.segmented else (),
         lake_versions=versions,
     )
 

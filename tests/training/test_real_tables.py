@@ -10,8 +10,8 @@ from features.lake import Lake
 from features.tables import Column, RawTable
 from registry.metrics import METRICS
 from registry.scorer import Scorer
+from training.candidates import Budget
 from training.fit import train
-from training.search import Budget
 from training.task import TrainingTask
 
 NUMBERS = {"age", "fnlwgt", "education_num", "capital_gain", "capital_loss", "hours_per_week"}

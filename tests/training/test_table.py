@@ -1,0 +1,208 @@
+"""Reading any table: the same rows come out of every dialect, and what is no table is refused by name and count."""
+
+import csv
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from features.refusals import RefusedFile
+from training.table import open_table
+
+ROWS = [
+    ("1", "Алматы", "1234.5", "2025-01-31", "слесарь\nпятого разряда"),
+    ("2", "Астана", "-0.25", "2025-02-01", 'ООО "Ромашка", отдел'),
+    ("3", "", "", "", ""),
+    ("4", "Шымкент", "1000000", "2024-12-31", "врач; хирург|детский\tврач"),
+] * 5
+HEADER = ("number", "город", "amount", "opened", "job")
+
+
+def written(
+    path: Path, delimiter: str = ",", decimal: str = ".", encoding: str = "utf-8", missing: str = "", thousands: str = ""
+) -> Path:
+    """The rows as a CSV file in a dialect."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\r\n")
+    writer.writerow(HEADER)
+    for number, city, amount, opened, job in ROWS:
+        text = f"{float(amount):,}".translate({ord(","): thousands, ord("."): decimal}) if amount else missing
+        day = f"{opened[8:]}.{opened[5:7]}.{opened[:4]}" if opened and decimal == "," else opened
+        writer.writerow([number, city or missing, text, day or missing, job or missing])
+    content = stream.getvalue().encode(encoding)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def read(path: Path, *names: str) -> pd.DataFrame:
+    with open_table(path, names) as table:
+        return table.frame()
+
+
+def plain() -> pd.DataFrame:
+    """What every dialect must give; ends of lines within a field are kept as they are or become one."""
+    numbers, cities, amounts, days, jobs = zip(*ROWS, strict=True)
+    return pd.DataFrame(
+        {
+            "number": [float(number) for number in numbers],
+            "город": [city or np.nan for city in cities],
+            "amount": [float(amount) if amount else np.nan for amount in amounts],
+            "opened": pd.to_datetime(pd.Series([day or None for day in days])).astype("datetime64[us]"),
+            "job": [job or np.nan for job in jobs],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "dialect"),
+    [
+        ("a.csv", {}),
+        ("a.csv", {"encoding": "utf-8-sig", "delimiter": ";", "decimal": ","}),
+        ("a.csv", {"encoding": "cp1251", "delimiter": ";", "decimal": ",", "missing": "NA"}),
+        ("a.txt", {"encoding": "utf-16", "delimiter": "\t", "decimal": ",", "missing": "\\N"}),
+        ("a.csv", {"delimiter": "|", "missing": "?"}),
+        ("a.csv.gz", {"encoding": "cp1251", "delimiter": ";", "missing": "-"}),
+        ("a.csv", {"delimiter": ";", "decimal": ",", "thousands": "\u00a0", "missing": "null"}),
+        ("a.csv", {"delimiter": ";", "decimal": ",", "thousands": " ", "missing": "None"}),
+        ("a.csv", {"thousands": ",", "missing": "NaN"}),
+        ("a.csv", {"delimiter": ";", "thousands": ".", "decimal": ","}),
+    ],
+)
+def test_the_same_rows_come_out_of_every_dialect(name: str, dialect: dict[str, str], tmp_path: Path) -> None:
+    pd.testing.assert_frame_equal(read(written(tmp_path / name, **dialect)), plain())
+
+
+def test_parquet_gives_the_same_rows_also_where_numbers_and_dates_are_stored_as_text(tmp_path: Path) -> None:
+    stored = plain()
+    stored.to_parquet(tmp_path / "typed.parquet")
+    stored.assign(
+        amount=[amount or "?" for _, _, amount, _, _ in ROWS], opened=[day or None for _, _, _, day, _ in ROWS]
+    ).to_parquet(tmp_path / "text.parquet")
+    for name in ("typed", "text"):
+        pd.testing.assert_frame_equal(read(tmp_path / f"{name}.parquet"), plain())
+
+
+def test_pieces_of_a_table_are_the_table(tmp_path: Path) -> None:
+    with open_table(written(tmp_path / "a.csv")) as table:
+        pieces = list(table.batches(7))
+        whole = table.frame()
+    assert table.rows == len(ROWS)
+    together = pd.concat(pieces, ignore_index=True)
+    pd.testing.assert_frame_equal(together, whole, check_dtype=False)
+
+
+def test_codes_stay_text_and_odd_cells_are_counted(tmp_path: Path) -> None:
+    lines = ["account;postcode;rate;flag"]
+    lines += [f"4081781000000000{row:04d};0{row % 10}0000;{row},5;{'да' if row % 2 else 'нет'}" for row in range(200)]
+    lines += ["40817810000000009999;010000;unknown;да"]
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
+    with open_table(tmp_path / "a.csv") as table:
+        frame, notes = table.frame(), table.notes()
+    assert frame["account"].iloc[3] == "40817810000000000003"
+    assert frame["postcode"].iloc[3] == "030000"
+    assert frame["rate"].iloc[3] == 3.5
+    assert np.isnan(frame["rate"].iloc[-1])
+    assert notes == ["column rate: 1 of 201 cells are no numbers and count as missing"]
+
+
+def test_a_comma_before_three_digits_is_read_as_the_delimiter_of_the_file_suggests(tmp_path: Path) -> None:
+    (tmp_path / "thousands.csv").write_text('n,sum\na,"1,234"\nb,"5,678"\n')
+    (tmp_path / "decimals.csv").write_text("n;sum\na;1,234\nb;5,678\n")
+    assert read(tmp_path / "thousands.csv")["sum"].tolist() == [1234.0, 5678.0]
+    assert read(tmp_path / "decimals.csv")["sum"].tolist() == [1.234, 5.678]
+
+
+def test_american_and_european_days_are_told_apart_by_the_whole_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("us,eu\n" + "".join(f"0{m}/{d}/2025,{d}/0{m}/2025\n" for m in (1, 2) for d in range(10, 28)))
+    frame = read(tmp_path / "a.csv")
+    assert (frame["us"] == frame["eu"]).all()
+    assert frame["us"].iloc[0] == pd.Timestamp("2025-01-10")
+
+
+def test_a_trailing_delimiter_makes_no_column_and_an_unnamed_index_column_gets_a_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(";age;city;\n0;31;Алматы;\n1;42;Астана;\n")
+    assert list(read(tmp_path / "a.csv").columns) == ["column_1", "age", "city"]
+
+
+def test_blank_lines_and_mixed_line_ends_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("\r\nage,city\r\n31,Алматы\n\n42,Ас\u2028тана\r\n\n".encode())
+    assert read(tmp_path / "a.csv")["city"].tolist() == ["Алматы", "Ас\u2028тана"]
+
+
+def test_a_file_without_header_is_read_by_the_names_given(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("39, State-gov, ?\n50, ?, 1\n38, Private, 2\n")
+    with pytest.raises(RefusedFile, match=r"a\.csv has no header: 1 of the 3 fields .* give the 3 names"):
+        read(tmp_path / "a.csv")
+    with pytest.raises(RefusedFile, match="has 3 columns, but 2 names were given"):
+        read(tmp_path / "a.csv", "age", "work")
+    frame = read(tmp_path / "a.csv", "age", "work", "children")
+    assert frame["work"].isna().tolist() == [False, True, False]
+    assert len(frame) == 3
+
+
+def test_names_that_stand_in_the_first_line_are_a_header_even_when_they_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("client,2023,2024\na1,5,6\na2,7,8\n")
+    assert len(read(tmp_path / "a.csv", "client", "2023", "2024")) == 2
+
+
+def zipped(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", "a,b\n1,2\n")
+
+
+REFUSED = {
+    "there is no file at": lambda path: None,
+    "is a directory": lambda path: path.mkdir(),
+    "is empty": lambda path: path.write_bytes(b""),
+    "ZIP archive": zipped,
+    "header of 2 columns and no rows": lambda path: path.write_text("a,b\n"),
+    r"2 duplicate column names: a \(3 times\), b \(2 times\)": lambda path: path.write_text("a,b,a,b,a\n1,2,3,4,5\n"),
+    r"2 rows do not have the 3 fields .*missing columns 1, too many columns 1; the first is line 3": lambda path: path.write_text(
+        "a,b,c\n1,2,3\n1,2\n1,2,3,4\n5,6,7\n"
+    ),
+    "one field only": lambda path: path.write_text("word\nword\nother\n"),
+    "gzip file cut short": lambda path: path.write_bytes(gzip.compress(b"a,b\n1,2\n" * 1000)[:-20]),
+    "NUL bytes": lambda path: path.write_bytes(b"a,b\n\0\0,\1\n"),
+    "unquoted value|cannot be read": lambda path: path.write_text('a,b\n1,"2\n' + "3,4\n" * 100),
+}
+
+
+@pytest.mark.parametrize("message", list(REFUSED))
+def test_what_is_no_table_is_refused_by_name_and_count(message: str, tmp_path: Path) -> None:
+    path = tmp_path / "clients.csv"
+    REFUSED[message](path)
+    with pytest.raises(RefusedFile, match=message) as refusal:
+        read(path)
+    assert "clients.csv" in str(refusal.value)
+
+
+CELLS = st.text(st.characters(codec="cp1251", exclude_characters="\0\r\x98", exclude_categories=["Cc"]), min_size=1, max_size=12)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    amounts=st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), min_size=5, max_size=30),
+    words=st.lists(CELLS.map(lambda text: f"ъ{text}ь"), min_size=30, max_size=30),
+    dialect=st.sampled_from([(",", "."), (";", ","), ("\t", ","), ("|", ".")]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp1251", "utf-16"]),
+)
+def test_what_is_written_is_what_is_read(
+    amounts: list[float | None], words: list[str], dialect: tuple[str, str], encoding: str, tmp_path: Path
+) -> None:
+    delimiter, decimal = dialect
+    path = tmp_path / "a.csv"
+    with path.open("w", encoding=encoding, newline="") as stream:
+        writer = csv.writer(stream, delimiter=delimiter)
+        writer.writerow(["сумма", "слово"])
+        for amount, word in zip(amounts, words, strict=False):
+            writer.writerow(["" if amount is None else repr(amount).replace(".", decimal), word])
+    frame = read(path)
+    wanted = [np.nan if amount is None else amount for amount in amounts]
+    np.testing.assert_array_equal(frame["сумма"].to_numpy(dtype="float64"), wanted)
+    assert frame["слово"].tolist() == words[: len(amounts)]

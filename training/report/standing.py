@@ -1,0 +1,57 @@
+"""The chapter on quality: the task's metric with its interval, against the naive baseline and the champion."""
+
+from training.report import charts
+from training.report.drawing import picture
+from training.report.evidence import Evidence, Judged
+from training.report.page import Section, Table
+from training.report.words import count, estimate, number, plural, signed, span
+
+
+def quality(evidence: Evidence) -> Section:
+    """The metric overall and by output."""
+    metric, naive = evidence.metric.title, evidence.trained.holdout.baseline
+    named = [(judged.output, judged.estimate) for judged in evidence.judged]
+    if len(named) > 1:
+        named = [("average", evidence.estimate), *named]
+    champion = evidence.rivalry.metric if evidence.rivalry else None
+    drawn = picture(
+        "metric",
+        f"{metric} on the holdout",
+        f"{metric} is {estimate(evidence.estimate)}, where the naive baseline reaches {number(naive)}; bars are 90 % intervals.",
+        lambda: charts.estimates(named, naive, champion, metric),
+    )
+    against = ("better than the champion by", "90 % interval of it") if evidence.rivalry else ()
+    headings = ("output", "rows", metric, "90 % interval", *against)
+    table = Table(headings, [_row(evidence, judged) for judged in evidence.judged])
+    return Section("Quality", f"{_direction(evidence)} {against_champion(evidence)}", (drawn, table))
+
+
+def _direction(evidence: Evidence) -> str:
+    better = "Higher" if evidence.metric.greater_is_better else "Lower"
+    rows = plural(evidence.sampled, "holdout row")
+    return f"{better} is better. All figures are on {rows} that neither the search nor the fit has seen."
+
+
+def against_champion(evidence: Evidence) -> str:
+    """The comparison with the champion in a sentence."""
+    rivalry = evidence.rivalry
+    if rivalry is None:
+        return "There is no champion to compare with."
+    change = rivalry.overall
+    verdict = "better" if change.low > 0 else "worse" if change.high < 0 else "not told apart by these rows"
+    side = "better" if change.difference >= 0 else "worse"
+    return (
+        f"Against champion {rivalry.version} on the same rows the new model is {verdict}: {evidence.metric.title} "
+        f"{number(abs(change.difference), 3)} {side}, with a 90 % interval of {signed(change.low)} to {signed(change.high)} "
+        "from a paired bootstrap."
+    )
+
+
+def _row(evidence: Evidence, judged: Judged) -> list[str]:
+    interval = judged.estimate.interval
+    row = [judged.output, count(len(judged.labels)), number(judged.estimate.value)]
+    row.append("–" if interval is None else span(*interval))
+    if evidence.rivalry:
+        change = evidence.rivalry.by_output.get(judged.output)
+        row += [signed(change.difference), f"{signed(change.low)} to {signed(change.high)}"] if change else ["–", "–"]
+    return row

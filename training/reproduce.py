@@ -1,0 +1,46 @@
+"""Building a version again from what its manifest records, and comparing the two byte by byte."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from registry.scorer import MANIFEST, read_manifest
+from training.fit import Plan, build
+from training.split import split
+from training.task import TrainingTask
+from training.thresholds import Thresholds
+
+_OF_THE_DAY = ("trained_at",)
+"""What differs between two trainings of the same."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file or entry of the manifest, and whether both versions have it alike."""
+
+    what: str
+    same: bool
+
+
+def rebuild(
+    task: TrainingTask, frame: pd.DataFrame, metadata: dict[str, Any], folder: Path, thresholds: Thresholds | None
+) -> None:
+    """Write into the empty `folder` the scorer that `metadata` of a version describes, from the rows it was trained on."""
+    seed = int(metadata["seed"])
+    build(task, split(task, frame, seed), Plan.read(metadata["plan"]), folder, seed, thresholds)
+
+
+def compare(original: Path, again: Path) -> list[Finding]:
+    """Every native file, the reference and what the manifest says, each of two scorer folders against the other."""
+    first, second = read_manifest(original), read_manifest(again)
+    names = sorted({*first["files"], *second["files"]})
+    findings = [Finding(name, first["files"].get(name) == second["files"].get(name)) for name in names]
+    parts = [Finding(f"{MANIFEST}: {part}", first[part] == second[part]) for part in ("columns", "outputs", "thresholds")]
+    return [*findings, *parts, Finding(f"{MANIFEST}: metadata", _lasting(first["metadata"]) == _lasting(second["metadata"]))]
+
+
+def _lasting(metadata: dict[str, Any]) -> str:
+    return json.dumps({name: value for name, value in metadata.items() if name not in _OF_THE_DAY}, sort_keys=True)
