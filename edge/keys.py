@@ -1,40 +1,51 @@
-"""X-API-Key: who may call a service, and where a service without keys may listen."""
+"""X-API-Key: who may call a service, and where a service without keys may listen.
 
+`python -m edge.keys new --name crm` prints a key once and puts its hash into force; `list` and `revoke KEY_ID` do what they say.
+"""
+
+import argparse
 import hmac
+import sys
 from collections.abc import Iterable
 from hashlib import sha256
 from ipaddress import ip_address
+from pathlib import Path
 
-from fastapi.security import APIKeyHeader
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from clock import now
 from edge.errors import RequestRefused
+from edge.key_file import BrokenEntry, KeyFile, WatchedKeys, digest, is_hash, key_id_of, new_key, parse
+from edge.pepper import ConfigurationError, pepper
+from settings import Settings, settings
+
+__all__ = ["OPEN_PATHS", "ConfigurationError", "KeyGuard", "Keyring", "check_binding", "is_local", "is_loopback", "keys_path"]
 
 HEADER = b"x-api-key"
-API_KEY_SCHEME = APIKeyHeader(name="X-API-Key", auto_error=False, description="Needed when the service has keys configured.")
-"""Declares the header in the OpenAPI page; `KeyGuard` is what checks it, before a body is read."""
-
-OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/livez", "/healthz", "/readyz", "/metrics"})
-"""Answered without a key: probes, metrics and documentation, which hold no client data."""
-
-
-class ConfigurationError(Exception):
-    """The settings contradict each other or would open the service to strangers; the message says what to set."""
+OPEN_PATHS = frozenset({"/", "/docs", "/docs/swagger-ui.js", "/docs/swagger-ui.css", "/openapi.json"}) | frozenset(
+    {"/livez", "/healthz", "/health", "/readyz"}
+)
+"""Answered without a key: probes and documentation, which hold no data."""
 
 
-def check_binding(host: str, keys: Iterable[SecretStr]) -> None:
+def keys_path(config: Settings) -> Path:
+    """Where the hashes of the scoring services' keys lie."""
+    return config.api_keys_file or config.var / "secrets" / "api_keys"
+
+
+def check_binding(host: str, keys: Iterable[SecretStr], file: Path | None = None) -> None:
     """Refuse to start in a way that strangers could call.
 
     Raises:
-        ConfigurationError: no keys and `host` is beyond loopback, or a key is empty.
+        ConfigurationError: there are neither keys nor a key file and `host` is beyond loopback, or a key is empty.
     """
     configured = [key.get_secret_value() for key in keys]
     if any(not key.strip() for key in configured):
         raise ConfigurationError("OPORA_API_KEYS holds an empty key, which anybody could send: remove or replace it")
-    if not configured and not is_loopback(host):
+    if not configured and not (file and file.exists()) and not is_loopback(host):
         raise ConfigurationError(
-            f"the service would listen on {host} without asking for keys: "
+            f"the service would listen on {host} without asking for keys: make one (python -m edge.keys new --name <caller>), "
             "set OPORA_API_KEYS='[\"<random key>\"]' (openssl rand -hex 32), or OPORA_HOST=127.0.0.1"
         )
 
@@ -49,16 +60,74 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class KeyGuard:
-    """ASGI middleware: 401 without one of `keys`, compared in constant time; `OPEN_PATHS` need none.
+def is_local(scope: Scope) -> bool:
+    """Whether a request comes from a program on this machine, and not through a proxy that says whom it speaks for."""
+    proxied = any(name in (b"forwarded", b"x-forwarded-for") for name, _ in scope["headers"])
+    client = scope.get("client")
+    try:
+        return not proxied and (client is None or ip_address(client[0]).is_loopback)
+    except ValueError:  # a Unix socket
+        return True
 
-    Several keys are valid at once, so that a new one is handed out before the old one is withdrawn. With no keys configured only
-    connections that arrived at a loopback address are served, whatever the process was told to bind to.
+
+class Keyring:
+    """The keys in force: plain ones and hashes from the settings, hashes from the key file; several are valid at once.
+
+    A key is compared in constant time with the one hash that its public id names, or with every plain key.
     """
 
-    def __init__(self, app: ASGIApp, keys: Iterable[SecretStr]) -> None:
+    def __init__(self, config: Settings) -> None:
+        texts = [key.get_secret_value() for key in config.api_keys]
+        self._plain = {sha256(text.encode()).digest(): f"setting-{place}" for place, text in _plain(texts)}
+        try:
+            hashes = [parse(text) for text in texts if is_hash(text)]
+        except BrokenEntry as error:
+            raise ConfigurationError(f"OPORA_API_KEYS: {error}") from error
+        self._configured = {entry.key_id: entry.digest for entry in hashes}
+        self._file = WatchedKeys(keys_path(config))
+        self._config = config
+        self._pepper: bytes | None = None
+
+    @property
+    def in_use(self) -> bool:
+        """Whether callers are asked for a key."""
+        return bool(self._plain or self._configured) or self._file.exists
+
+    def recognise(self, key: bytes) -> str | None:
+        """The public id of a key in force; None for any other text. A wrong secret takes as long as a right one."""
+        key_id = key_id_of(key)
+        stored = self._hash(key_id)
+        if stored is not None:
+            return key_id if hmac.compare_digest(digest(self._secret(), key), stored) else None
+        given = sha256(key).digest()
+        found = [name for known, name in self._plain.items() if hmac.compare_digest(given, known)]
+        return found[0] if found else None
+
+    def _hash(self, key_id: str | None) -> bytes | None:
+        if key_id is None:
+            return None
+        return self._configured.get(key_id) or self._file.known().get(key_id)
+
+    def _secret(self) -> bytes:
+        if self._pepper is None:
+            self._pepper = pepper(self._config)
+        return self._pepper
+
+
+def _plain(texts: list[str]) -> Iterable[tuple[int, str]]:
+    return ((place, text) for place, text in enumerate(texts) if not is_hash(text))
+
+
+class KeyGuard:
+    """ASGI middleware: 401 without a key of `keyring`; `OPEN_PATHS` need none.
+
+    Without keys in use only connections that arrived at a loopback address are served, whatever the process was told to bind to.
+    Whose key it was stands in `scope["state"]["caller"]`.
+    """
+
+    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
         self._app = app
-        self._digests = tuple(_digest(key.get_secret_value().encode()) for key in keys)
+        self._keyring = keyring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._refusal(scope) if scope["type"] == "http" and scope["path"] not in OPEN_PATHS else None
@@ -67,16 +136,19 @@ class KeyGuard:
         else:
             await refusal.response()(scope, receive, send)
 
+    def admits(self, scope: Scope) -> bool:
+        """Whether the request has a key, or needs none."""
+        return self._refusal(scope) is None
+
     def _refusal(self, scope: Scope) -> RequestRefused | None:
-        if not self._digests:
+        if not self._keyring.in_use:
             return None if _arrived_locally(scope) else _NO_KEYS
         given = next((value for name, value in scope["headers"] if name == HEADER), b"")
-        return None if self._knows(given) else _WRONG_KEY
-
-    def _knows(self, given: bytes) -> bool:
-        digest = _digest(given)
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]  # every key, so that time tells nothing
-        return any(matches)
+        caller = self._keyring.recognise(given)
+        if caller is None:
+            return _WRONG_KEY
+        scope.setdefault("state", {})["caller"] = caller
+        return None
 
 
 def _arrived_locally(scope: Scope) -> bool:
@@ -87,13 +159,60 @@ def _arrived_locally(scope: Scope) -> bool:
         return True
 
 
-def _digest(key: bytes) -> bytes:
-    return sha256(key).digest()
-
-
 _WRONG_KEY = RequestRefused(
-    401, "unauthorized", "send one of the configured keys in the header X-API-Key", headers={"WWW-Authenticate": "X-API-Key"}
+    401, "unauthorized", "send a valid key in the header X-API-Key", headers={"WWW-Authenticate": "X-API-Key"}
 )
 _NO_KEYS = RequestRefused(
-    403, "no_keys_configured", "this service has no API keys and answers on loopback only: set OPORA_API_KEYS to open it"
+    403, "no_keys_configured", "this service has no API keys and answers on loopback only: python -m edge.keys new makes one"
 )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make, list or revoke keys of the scoring services; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m edge.keys", description="API keys of the scoring services.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    new = commands.add_parser("new", help="print a new key, once, and put its hash into force")
+    new.add_argument("--name", required=True, type=_name, help="who will use it: letters, digits, dots, dashes")
+    new.add_argument("--only-print", action="store_true", help="print the hash for OPORA_API_KEYS instead of storing it")
+    commands.add_parser("list", help="ids, names and dates of the keys in the file")
+    commands.add_parser("revoke", help="end a key at once, everywhere").add_argument(
+        "key_id", help="the 16 characters after opora-"
+    )
+    chosen = parser.parse_args(arguments)
+    file = KeyFile(keys_path(settings()))
+    if chosen.command == "new":
+        return _new(file, chosen.name, chosen.only_print)
+    if chosen.command == "revoke":
+        return _revoke(file, chosen.key_id)
+    for key_id, said in file.listed():
+        print(key_id, said)
+    return 0
+
+
+def _new(file: KeyFile, name: str, only_print: bool) -> int:
+    key, entry = new_key(pepper(settings()))
+    if only_print:
+        print(f"for OPORA_API_KEYS: {entry}", file=sys.stderr)
+    else:
+        file.add(entry, name, now())
+        print(f"in force within a second ({file.path}); this is the only time the key is shown:", file=sys.stderr)
+    print(key)
+    return 0
+
+
+def _revoke(file: KeyFile, key_id: str) -> int:
+    if file.remove(key_id):
+        print(f"{key_id} is revoked")
+        return 0
+    print(f"no key {key_id} in {file.path}", file=sys.stderr)
+    return 1
+
+
+def _name(text: str) -> str:
+    if not text or not all(character.isalnum() or character in ".-_" for character in text):
+        raise argparse.ArgumentTypeError("letters, digits, dots and dashes only")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,56 +1,51 @@
 """Prometheus figures of a service, by route template: never by raw path, which would publish client codes."""
 
-import time
+import os
+from functools import cache
 
-from fastapi import FastAPI
-from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+from starlette.responses import Response
 
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-class Measurements:
-    """Requests and their durations of one service, in a registry of its own."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        labels = ("endpoint", "status")
-        self.requests = Counter("opora_requests", "Requests answered.", labels, registry=self.registry)
-        self.durations = Histogram(
-            "opora_request_duration_seconds", "From arrival to the last byte handed over.", labels, registry=self.registry
-        )
-
-    def serve(self, app: FastAPI) -> None:
-        """Add `GET /metrics` to `app`."""
-
-        @app.get("/metrics", include_in_schema=False)
-        def metrics() -> Response:
-            return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+REQUESTS = Counter("opora_requests", "Requests answered.", ("endpoint", "status"))
+DURATIONS = Histogram(
+    "opora_request_duration_seconds", "From arrival to the last byte handed over.", ("endpoint", "status_class"), buckets=_BUCKETS
+)
 
 
-class Measured:
-    """ASGI middleware that counts and times every request into `measurements`."""
+def note_request(endpoint: str, status: int, seconds: float) -> None:
+    """Count one request of a route template with its status, and time it by class of status (2xx, 4xx, …)."""
+    answered, took = _figures(endpoint, status)
+    answered.inc()
+    took.observe(seconds)
 
-    def __init__(self, app: ASGIApp, measurements: Measurements) -> None:
-        self._app = app
-        self._measurements = measurements
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        status = "500"
+@cache
+def _figures(endpoint: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(endpoint, str(status)), DURATIONS.labels(endpoint, f"{status // 100}xx")
 
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = str(message["status"])
-            await send(message)
 
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            labels = (getattr(scope.get("route"), "path", "other"), status)
-            self._measurements.requests.labels(*labels).inc()
-            self._measurements.durations.labels(*labels).observe(time.perf_counter() - started)
+def exposition() -> bytes:
+    """Every figure of the service as Prometheus text: of all its processes when there are several, else of this one.
+
+    Processes share figures through files when `PROMETHEUS_MULTIPROC_DIR` is set; whoever ended since is left out of live gauges.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def metrics() -> Response:
+    """`GET /metrics`; a plain function, so that files are read in a thread."""
+    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
