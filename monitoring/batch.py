@@ -6,7 +6,7 @@ from collections.abc import Hashable
 import pandas as pd
 
 from monitoring.rows import JournalRow
-from registry.models import LoadedModel
+from registry.loading import LoadedModel
 
 
 def batch_rows(model: LoadedModel, frame: pd.DataFrame) -> list[JournalRow]:

@@ -1,113 +1,110 @@
-"""Columns made comparable: what kind they are, how they are compared, and how much difference chance alone makes."""
+"""Columns made comparable: what kind they are, and what is known of them on both sides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import jensenshannon
 
 WASSERSTEIN = "wasserstein"
 JENSEN_SHANNON = "jensenshannon"
-KINDS = {"numbers": WASSERSTEIN, "categories": JENSEN_SHANNON}
+PSI = "psi"
 METHOD_NAMES = {
     WASSERSTEIN: "Wasserstein distance in standard deviations of the reference",
     JENSEN_SHANNON: "Jensen-Shannon distance",
+    PSI: "population stability index",
 }
+KINDS = {"numbers": WASSERSTEIN, "numbers of few values": JENSEN_SHANNON, "categories": PSI}
 OTHER = "other"
+_FEW_VALUES = 5  # as in Evidently: numbers with at most so many different values are compared value by value
 _MOST_CATEGORIES = 20
 _FEWEST_PER_CATEGORY = 5
-_CHANCE_SPLITS = 30
-_LEAST_DEVIATION = 0.001  # as in Evidently: a constant column must not divide by zero
+_LARGEST = 1e100  # what lies beyond counts as this: its square would overflow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ColumnPair:
     """One column on both sides.
 
     Attributes:
-        method: "wasserstein" for numbers, "jensenshannon" for categories.
-        reference, current: float64 or str values, missing ones as NaN, each in an order of its own (see `pair_columns`).
+        method: "wasserstein" for numbers, "jensenshannon" for numbers of few values, "psi" for categories.
+        reference, current: the known values; numbers as float64, sorted, else positions in `categories`.
+        rows: of the reference and of the window, missing values among them.
+        categories: names of the values that are compared one by one, the last one `OTHER`; empty for numbers.
+        unseen: values that the reference has nowhere → their rows in the window.
     """
 
     name: str
     method: str
-    reference: pd.Series
-    current: pd.Series
+    reference: np.ndarray
+    current: np.ndarray
+    rows: tuple[int, int]
+    categories: tuple[str, ...] = ()
+    unseen: pd.Series | None = None
 
     @property
     def comparable(self) -> bool:
         """Whether both sides hold any value at all."""
-        return bool(self.reference.notna().any() and self.current.notna().any())
+        return bool(len(self.reference) and len(self.current))
 
     @property
     def missing(self) -> tuple[float, float]:
-        """Share of missing values in the reference and in the current rows."""
-        return float(self.reference.isna().mean()), float(self.current.isna().mean())
+        """Share of missing values in the reference and in the window."""
+        known = len(self.reference), len(self.current)
+        return 1 - known[0] / self.rows[0], 1 - known[1] / self.rows[1]
+
+    def counts(self, values: np.ndarray) -> np.ndarray:
+        """How often each of `categories` is among `values`, positions as in `reference` and `current`."""
+        return np.bincount(values, minlength=len(self.categories))
 
 
-def pair_columns(reference: pd.DataFrame, current: pd.DataFrame, names: Sequence[str], seed: int) -> list[ColumnPair]:
+def pair_columns(reference: pd.DataFrame, current: pd.DataFrame, names: Sequence[str]) -> list[ColumnPair]:
     """The named columns of both frames, made comparable; a column that a frame lacks counts as missing there.
 
     Categories beyond the 20 most frequent of the reference, or seen fewer than 5 times in it, become "other": dozens of rare
-    values are noise, and a rare value may point to a person. Every column is shuffled on its own, so that no row of a client can
-    be put together again from a report.
+    values are noise, and a rare value may point to a person.
     """
-    rng = np.random.default_rng(seed)
-    return [_pair(name, _column(reference, name), _column(current, name), rng) for name in names]
+    return [_pair(name, _column(reference, name), _column(current, name)) for name in names]
 
 
-def chance_threshold(pair: ColumnPair, floor: float, seed: int) -> float:
-    """Distance from which a column counts as drifted: `floor`, or what chance gives at these sample sizes if that is more.
-
-    Chance is the largest distance of 30 random splits of all values into two sides of the same sizes: where nothing has changed,
-    one column in 31 exceeds it, however heavy its tails and however small the window.
-    Source: permutation test, Pitman, Significance Tests Which May Be Applied to Samples from Any Populations (1937).
-    """
-    rng = np.random.default_rng(seed)
-    reference, current = pair.reference.dropna(), pair.current.dropna()
-    pooled = pd.concat([reference, current])
-    if pair.method == WASSERSTEIN:
-        distances = _wasserstein_of_splits(np.sort(pooled.to_numpy()), len(reference), rng)
-    else:
-        counts = pooled.value_counts().to_numpy()
-        splits = rng.multivariate_hypergeometric(counts, len(reference), size=_CHANCE_SPLITS)
-        distances = jensenshannon(splits, counts - splits, axis=1)
-    return max(floor, float(np.nanmax(distances)))
-
-
-def _wasserstein_of_splits(values: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Distances of random splits of sorted `values` into `size` and the rest, in standard deviations of the first side."""
-    first = rng.permuted(np.tile(np.arange(len(values)) < size, (_CHANCE_SPLITS, 1)), axis=1)
-    gap = np.cumsum(first, axis=1) / size - np.cumsum(~first, axis=1) / (len(values) - size)
-    distances: np.ndarray = (np.abs(gap[:, :-1]) * np.diff(values)).sum(axis=1)
-    centred = values - values.mean()
-    variances = (first * centred**2).sum(axis=1) / size - ((first * centred).sum(axis=1) / size) ** 2
-    deviations: np.ndarray = np.maximum(np.sqrt(np.maximum(variances, 0)), _LEAST_DEVIATION)
-    normed: np.ndarray = distances / deviations
-    return normed
+def is_number(column: pd.Series) -> bool:
+    """Whether the values are numbers or flags; the journal gives flags and gaps as objects."""
+    known = column.dropna()
+    return pd.api.types.is_numeric_dtype(known.infer_objects() if known.dtype == object else known)
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[name] if name in frame else pd.Series(np.nan, index=frame.index, name=name)
 
 
-def _pair(name: str, reference: pd.Series, current: pd.Series, rng: np.random.Generator) -> ColumnPair:
+def _pair(name: str, reference: pd.Series, current: pd.Series) -> ColumnPair:
+    rows = len(reference), len(current)
     typed = reference if reference.notna().any() else current
-    if pd.api.types.is_numeric_dtype(typed):  # booleans too
-        sides, method = [_numbers(reference), _numbers(current)], WASSERSTEIN
-    else:
-        texts = [_texts(reference), _texts(current)]
-        counts = texts[0].value_counts()
-        kept = counts[counts >= _FEWEST_PER_CATEGORY].index[:_MOST_CATEGORIES]
-        sides, method = [side.where(side.isin(kept) | side.isna(), OTHER) for side in texts], JENSEN_SHANNON
-    shuffled = [side.iloc[rng.permutation(len(side))].reset_index(drop=True) for side in sides]
-    return ColumnPair(name, method, shuffled[0], shuffled[1])
+    if not is_number(typed):
+        return _categories(name, PSI, _texts(reference), _texts(current), rows)
+    before, after = _numbers(reference), _numbers(current)
+    if 0 < before.nunique() <= _FEW_VALUES:
+        return _categories(name, JENSEN_SHANNON, before.map("{:g}".format), after.map("{:g}".format), rows)
+    return ColumnPair(name, WASSERSTEIN, np.sort(before.to_numpy()), np.sort(after.to_numpy()), rows)
+
+
+def _categories(name: str, method: str, reference: pd.Series, current: pd.Series, rows: tuple[int, int]) -> ColumnPair:
+    seen = reference.value_counts()
+    kept = tuple(sorted(seen.index[:_MOST_CATEGORIES])) if method == JENSEN_SHANNON else _frequent(seen)
+    places = [pd.Index(kept, dtype=object).get_indexer(pd.Index(side, dtype=object)) for side in (reference, current)]
+    codes = [np.where(side < 0, len(kept), side) for side in places]
+    counts = current.value_counts()
+    return ColumnPair(name, method, codes[0], codes[1], rows, (*kept, OTHER), counts[~counts.index.isin(seen.index)])
+
+
+def _frequent(seen: pd.Series) -> tuple[str, ...]:
+    return tuple(sorted(seen[seen >= _FEWEST_PER_CATEGORY].index[:_MOST_CATEGORIES]))
 
 
 def _numbers(column: pd.Series) -> pd.Series:
-    return pd.to_numeric(column, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    return numbers[np.isfinite(numbers)].clip(-_LARGEST, _LARGEST)
 
 
 def _texts(column: pd.Series) -> pd.Series:
-    return column.astype(object).map(str, na_action="ignore").astype("str")
+    return column.dropna().astype(object).map(str).astype("str")

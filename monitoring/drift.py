@@ -1,17 +1,15 @@
 """Drift of features and predictions: the journal's window against the reference stored with the model version."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log, sqrt
 
 import pandas as pd
 
-from monitoring.columns import KINDS, METHOD_NAMES, ColumnPair, chance_threshold, pair_columns
-
-if TYPE_CHECKING:  # importing Evidently takes seconds; only a report that is really made pays for it
-    from evidently.core.report import Snapshot
-
-    from monitoring.report import Check
+from monitoring.chance import FALSE_ALARMS, chance_threshold, distance_level, missing_threshold, quality_level
+from monitoring.columns import KINDS, METHOD_NAMES, ColumnPair, pair_columns
+from monitoring.distances import distance, sampling_error
+from monitoring.findings import BROKEN, Finding, column_findings, schema_findings
 
 MISSING = "change of the share of missing values"
 
@@ -28,10 +26,10 @@ class DriftLimits:
         rows: most rows of each side; of more, a sample drawn with `seed`.
         fewest: fewest current rows worth comparing.
         distance: least distance of a drifted column, and least change of its share of missing values.
-        share: share of drifted features from which the model counts as drifted.
+        share: share of drifted features, by number or by importance, from which the model counts as drifted.
     """
 
-    rows: int = 2000
+    rows: int = 10_000
     fewest: int = 100
     distance: float = 0.1
     share: float = 0.3
@@ -39,8 +37,30 @@ class DriftLimits:
 
 
 @dataclass(frozen=True)
+class Model:
+    """What a report needs to know of the model whose columns it compares.
+
+    Attributes:
+        features, predictions: names of the columns.
+        importance: feature → its share, together 1; empty = all alike.
+        optional: features that some callers never give; that they are missing is no drift.
+    """
+
+    features: Sequence[str]
+    predictions: Sequence[str]
+    importance: Mapping[str, float] = field(default_factory=dict)
+    optional: Collection[str] = ()
+
+
+@dataclass(frozen=True)
 class ColumnDrift:
-    """How far one column moved, by which method, and whether that is too far; shares of missing values in [0, 1]."""
+    """How far one column moved, by which method, and whether that is too far; shares of missing values in [0, 1].
+
+    Attributes:
+        error: standard error of the score because the window was sampled.
+        importance: share of the model's contributions; 0 for predictions.
+        pair: both sides of the column.
+    """
 
     column: str
     method: str
@@ -49,6 +69,14 @@ class ColumnDrift:
     drifted: bool
     missing_reference: float
     missing_current: float
+    error: float
+    importance: float
+    pair: ColumnPair = field(repr=False, compare=False)
+
+    @property
+    def severity(self) -> float:
+        """What columns are ranked by: how many times the threshold it moved, times its importance."""
+        return self.score / self.threshold * self.importance
 
 
 @dataclass(frozen=True)
@@ -56,19 +84,20 @@ class DriftOutcome:
     """A finished comparison.
 
     Attributes:
-        snapshot: Evidently's report; it holds distributions, no rows.
-        features, predictions: furthest drifted first.
+        features: by drift times importance, predictions by drift; furthest first.
+        findings: what is wrong with the rows apart from drift.
         rows_reference, rows_current: how many rows were compared, after sampling.
-        sampling: a sentence on that.
+        sampling: a sentence on that and on the error it brings.
+        limits: by which it was judged.
     """
 
-    snapshot: "Snapshot"
     features: tuple[ColumnDrift, ...]
     predictions: tuple[ColumnDrift, ...]
-    checks: tuple["Check", ...]
+    findings: tuple[Finding, ...]
     rows_reference: int
     rows_current: int
     sampling: str
+    limits: DriftLimits
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -81,20 +110,40 @@ class DriftOutcome:
         return len(self.drifted) / len(self.features)
 
     @property
+    def drifted_importance(self) -> float:
+        """Share of the model's contributions that comes from drifted features."""
+        return sum(column.importance for column in self.features if column.drifted)
+
+    @property
     def predictions_drifted(self) -> bool:
         """Whether any prediction drifted."""
         return any(column.drifted for column in self.predictions)
 
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Features whose source seems to be broken."""
+        return tuple(dict.fromkeys(found.column for found in self.findings if found.kind in BROKEN and found.column))
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the model counts as drifted: by its predictions, or by its features in number or importance."""
+        return self.predictions_drifted or max(self.share, self.drifted_importance) >= self.limits.share
+
+    @property
+    def method(self) -> str:
+        """How it was compared, in sentences."""
+        kinds = "; ".join(f"{kind}: {METHOD_NAMES[method]}" for kind, method in KINDS.items())
+        return (
+            f"Methods: {kinds}. A column drifts from a distance of {self.limits.distance:g}, or of what chance gives at these "
+            f"sample sizes if that is more, so that {FALSE_ALARMS:.0%} of the reports on unchanged columns flag any of them. "
+            f"The model drifts when {self.limits.share:.0%} of its features do, by number or by importance, or a prediction."
+        )
+
 
 def drift_report(
-    reference: pd.DataFrame,
-    current: pd.DataFrame,
-    features: Sequence[str],
-    predictions: Sequence[str],
-    limits: DriftLimits,
-    total: int | None = None,
+    reference: pd.DataFrame, current: pd.DataFrame, model: Model, limits: DriftLimits, total: int | None = None
 ) -> DriftOutcome:
-    """Compare `current` with `reference` in the named columns only; other columns never reach Evidently.
+    """Compare `current` with `reference` in the model's columns.
 
     Args:
         total: how many rows `current` was sampled from, if that was done before.
@@ -107,53 +156,53 @@ def drift_report(
             f"{len(current)} current rows against {len(reference)} of the reference: at least {limits.fewest} scores are "
             "needed; score more, look further back (days), or lower OPORA_DRIFT_FEWEST_ROWS"
         )
-    sampling = _sampling(len(reference), total or len(current), limits)
+    total = total or len(current)
     sides = [frame.sample(min(limits.rows, len(frame)), random_state=limits.seed) for frame in (reference, current)]
-    pairs = pair_columns(sides[0], sides[1], [*features, *predictions], limits.seed)
-    if not any(pair.comparable for pair in pairs if pair.name in features):
+    names = [*model.features, *model.predictions]
+    pairs = pair_columns(sides[0], sides[1], names)
+    if not any(pair.comparable for pair in pairs if pair.name in model.features):
         raise NothingToCompare("no feature has values on both sides: retrain, or check what is journalled")
-    return _compare(pairs, set(predictions), sampling, limits)
-
-
-def _compare(pairs: list[ColumnPair], predictions: set[str], sampling: str, limits: DriftLimits) -> DriftOutcome:
-    from monitoring.report import checks, drift_scores, run_report
-
-    comparable = [pair for pair in pairs if pair.comparable]
-    thresholds = {pair.name: chance_threshold(pair, limits.distance, limits.seed) for pair in comparable}
-    note = _note(sampling, limits)
-    snapshot = run_report(comparable, thresholds, predictions, limits.share, limits.distance, note)
-    scores = drift_scores(snapshot)
-    judged = [_judge(pair, scores.get(pair.name), thresholds.get(pair.name), limits.distance) for pair in pairs]
-    judged.sort(key=lambda column: column.score / column.threshold, reverse=True)
-    return DriftOutcome(
-        snapshot=snapshot,
-        features=tuple(column for column in judged if column.column not in predictions),
-        predictions=tuple(column for column in judged if column.column in predictions),
-        checks=checks(snapshot),
-        rows_reference=len(pairs[0].reference),
-        rows_current=len(pairs[0].current),
-        sampling=sampling,
-    )
-
-
-def _sampling(reference: int, current: int, limits: DriftLimits) -> str:
-    parts = [
-        f"{min(rows, limits.rows):,} of {rows:,} {side} rows" for rows, side in ((reference, "reference"), (current, "current"))
+    judged = [_judge(pair, model, limits, total, len(names)) for pair in pairs]
+    found = [
+        *schema_findings(sides[0], sides[1], names),
+        *(one for pair in pairs for one in column_findings(pair, quality_level(len(names)))),
     ]
-    return f"Compared {' with '.join(parts)}, drawn with seed {limits.seed}."
-
-
-def _note(sampling: str, limits: DriftLimits) -> str:
-    methods = "; ".join(f"{kind}: {METHOD_NAMES[method]}" for kind, method in KINDS.items())
-    return (
-        f"{sampling} Methods: {methods}. A column drifts from a distance of {limits.distance:g}, or of what chance gives at "
-        f"these sample sizes if that is more. The model drifts when {limits.share:.0%} of its features do."
+    absent = {finding.column for finding in found if finding.kind == "absent"} | set(model.optional)
+    return DriftOutcome(
+        features=_ranked([column for column in judged if column.column not in model.predictions]),
+        predictions=_ranked([column for column in judged if column.column in model.predictions]),
+        findings=tuple(one for one in found if not (one.kind == "empty" and one.column in absent)),
+        rows_reference=len(sides[0]),
+        rows_current=len(sides[1]),
+        sampling=_sampling((len(sides[0]), len(reference)), (len(sides[1]), total), limits.seed),
+        limits=limits,
     )
 
 
-def _judge(pair: ColumnPair, score: float | None, threshold: float | None, missing_change: float) -> ColumnDrift:
+def _judge(pair: ColumnPair, model: Model, limits: DriftLimits, total: int, columns: int) -> ColumnDrift:
     before, after = pair.missing
-    change = abs(after - before)
-    if score is None or threshold is None or (score < threshold and change >= missing_change):
-        return ColumnDrift(pair.name, MISSING, change, missing_change, change >= missing_change, before, after)
-    return ColumnDrift(pair.name, METHOD_NAMES[pair.method], score, threshold, score >= threshold, before, after)
+    even = 0.0 if pair.name in model.predictions else 1 / len(model.features)
+    importance = model.importance.get(pair.name, even)
+    change = 0.0 if pair.name in model.optional else abs(after - before)
+    most = missing_threshold(pair, limits.distance, quality_level(columns))
+    if pair.comparable:
+        score = distance(pair)
+        threshold = chance_threshold(pair, score, limits.distance, distance_level(columns), limits.seed)
+        if score >= threshold or change < most:
+            method, error = METHOD_NAMES[pair.method], sampling_error(pair, total, limits.seed)
+            return ColumnDrift(pair.name, method, score, threshold, score >= threshold, before, after, error, importance, pair)
+    error = sqrt(after * (1 - after) / pair.rows[1] * (1 - pair.rows[1] / total))
+    return ColumnDrift(pair.name, MISSING, change, most, change >= most, before, after, error, importance, pair)
+
+
+def _ranked(columns: list[ColumnDrift]) -> tuple[ColumnDrift, ...]:
+    return tuple(sorted(columns, key=lambda column: (column.severity, column.score / column.threshold), reverse=True))
+
+
+def _sampling(reference: tuple[int, int], current: tuple[int, int], seed: int) -> str:
+    sides = f"Compared {reference[0]:,} of {reference[1]:,} reference rows with {current[0]:,} of {current[1]:,} current rows"
+    if current[0] == current[1]:
+        return f"{sides}, seed {seed}."
+    # Dvoretzky, Kiefer, Wolfowitz (1956), with the constant of Massart (1990).
+    points = 100 * sqrt(log(2 / 0.05) / (2 * current[0]))
+    return f"{sides}, drawn with seed {seed}: any share of the window is known to {points:.1f} points (95 %)."

@@ -1,26 +1,36 @@
 """The journal: every score, durable before its response leaves, without one commit per request."""
 
+import asyncio
+import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-import orjson
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, select
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from prometheus_client import Gauge
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from monitoring.rows import JOURNAL, OK, SCHEMA, JournalRow, UnfitRow
+from monitoring import history
+from monitoring.batches import JournalBatch, Layout
+from monitoring.history import Sample
+from monitoring.insertion import writer_of
+from monitoring.rows import JournalRow, Record, UnfitRow, create_tables
 
-__all__ = ["Journal", "JournalClosed", "JournalFull", "JournalNotWritten", "JournalRow", "Sample", "UnfitRow"]
+__all__ = ["Journal", "JournalBatch", "JournalClosed", "JournalFull", "JournalNotWritten", "JournalRow", "Sample", "UnfitRow"]
 
-_EXPANDED = {"features": "feature_", "score": "prediction_", "decision": "decision_"}
-_LOCK_KEY = 0x0B0A_0001  # names the creation of our tables among PostgreSQL's advisory locks
-_IDS_PER_QUERY = 500
+QUEUE = Gauge(
+    "opora_journal_queue_rows", "Rows that wait for the journal's database or are being written.", multiprocess_mode="livesum"
+)
+logger = logging.getLogger("opora.journal")
+
+_FEW = 64
+_COMMITS_UNTIDIED = 500
 
 
 class JournalFull(Exception):
@@ -35,20 +45,22 @@ class JournalNotWritten(Exception):
     """The database refused the rows or is away: none of them may be answered."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """At most so many rows of a window, as `Journal.window` lays them out, and how many the window holds."""
-
-    frame: pd.DataFrame
-    total: int
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Entry:
-    """The rows of one caller and the news that they are durable."""
+    """The rows of one caller, and the news that they are durable or why they are not (None = they are)."""
 
-    rows: list[dict[str, Any]]
-    done: Future[None] = field(default_factory=Future)
+    records: list[Record]
+    layouts: tuple[Layout, ...]
+    loop: asyncio.AbstractEventLoop | None = None  # of a caller that awaits; a thread's future needs none
+    done: Future[None] | asyncio.Future[None] = field(default_factory=Future)
+
+    def tell(self, error: Exception | None) -> None:
+        if self.done.done():  # an awaiting caller that went away
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
 
 
 class Journal:
@@ -58,9 +70,13 @@ class Journal:
     caller waits for one commit and a crowd for two at most. Rows of one call are kept together or not at all.
 
     Args:
-        engine: SQLite (WAL, synchronous=FULL) or PostgreSQL; the table is made when absent.
+        engine: SQLite (WAL, synchronous=FULL) or PostgreSQL; the tables are made when absent.
         capacity: most rows that wait or are being written; a single larger call is let in when nothing else waits.
         patience: seconds a caller waits for room before `JournalFull`.
+
+    Attributes:
+        commits: transactions so far.
+        pending: rows that wait or are being written.
     """
 
     def __init__(self, engine: Engine, capacity: int = 50_000, patience: float = 10.0) -> None:
@@ -69,56 +85,80 @@ class Journal:
         self._patience = patience
         self._changed = threading.Condition()
         self._waiting: list[_Entry] = []
-        self._rows = 0
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Entry]] = {}  # what awaiting callers brought in this turn of a loop
+        self._outside: list[_Entry] = []  # awaiting callers for whom there is no room yet, in order
+        self._layouts: set[str] = set()
         self._closed = False
+        self.pending = 0
         self.commits = 0
-        _create_tables(engine)
+        self._untidied = 0  # commits on the spot since the log was moved into the database
+        create_tables(engine)
+        self._database = writer_of(engine)
         self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
         self._writer.start()
 
-    def write(self, rows: Sequence[JournalRow]) -> None:
+    def write(self, rows: Sequence[JournalRow] | JournalBatch) -> None:
         """Keep the rows, all in one transaction; they are durable when this returns.
 
         Raises:
             UnfitRow: a row cannot be stored (raised before anything is written).
             JournalFull, JournalClosed, JournalNotWritten: none of these rows was kept.
         """
-        if not rows:
+        done: Future[None] = Future()
+        entry = _Entry(*_prepared(rows), done=done)
+        if not entry.records:
             return
-        entry = _Entry([row.columns() for row in rows])
         with self._changed:
             if not self._changed.wait_for(lambda: self._admit(entry), self._patience):
-                raise JournalFull(
-                    f"{self._rows} scores wait for the journal's database (room for {self._capacity}): try again later"
-                )
-        entry.done.result()
+                raise self._full()
+        done.result()
+
+    async def write_async(self, rows: Sequence[JournalRow] | JournalBatch) -> None:
+        """`write` for a caller on an event loop, which runs on meanwhile; a cancelled caller's rows may still be kept."""
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        entry = _Entry(*_prepared(rows), loop=loop, done=done)
+        if not entry.records:
+            return
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            self._gathered[loop] = [entry]
+            loop.call_soon(self._hand_over, loop)
+        else:
+            gathered.append(entry)
+        try:
+            await done
+        except asyncio.CancelledError:
+            self._withdraw(entry)
+            raise
 
     def window(self, use_case: str, since: datetime, until: datetime) -> pd.DataFrame:
-        """Every row of a use case with since ≤ ts < until, oldest first.
-
-        Columns: the journal's own fields, and the JSON fields expanded: `feature_<name>`, `prediction_<output>`,
-        `decision_<output>` (prefixed, since a feature may be called like a field, e.g. status).
-        """
+        """Every row of a use case with since ≤ ts < until, oldest first; columns as in `history.window`."""
         with self._reader() as connection:
-            query = select(JOURNAL).where(*_within(use_case, since, until)).order_by(JOURNAL.c.ts, JOURNAL.c.score_id)
-            return _frame(connection.execute(query).mappings().all())
+            return history.window(connection, use_case, since, until)
 
     def sample(self, use_case: str, version: str, since: datetime, until: datetime, most: int, seed: int) -> Sample:
         """At most `most` of the scores a model version really gave (status ok, no simulations); the seed decides which."""
-        real = JOURNAL.c.model_version == version, JOURNAL.c.status == OK, JOURNAL.c.is_simulation.is_(False)
-        query = select(JOURNAL.c.score_id).where(*_within(use_case, since, until), *real).order_by(JOURNAL.c.score_id)
         with self._reader() as connection:
-            ids = connection.execute(query).scalars().all()
-            drawn = np.random.default_rng(seed).permutation(len(ids))[:most]
-            chosen = [ids[position] for position in sorted(drawn)]
-            rows = [row for some in _by_id(chosen) for row in connection.execute(some).mappings()]
-        return Sample(_frame(rows), len(ids))
+            return history.sample(connection, use_case, version, (since, until), most, seed)
+
+    def future_rows(self, use_case: str, version: str, now: datetime) -> int:
+        """How many scores of a model version lie after `now`, which only a wrong clock can write."""
+        with self._reader() as connection:
+            return history.future_rows(connection, use_case, version, now)
+
+    def versions_by_day(self, use_case: str, since: datetime, until: datetime) -> dict[date, str]:
+        """Day (UTC) with real scores of a use case → the model version that gave most of them."""
+        with self._reader() as connection:
+            return history.versions_by_day(connection, use_case, since, until)
 
     def close(self) -> None:
         """Write what waits, then refuse; safe to call twice."""
         with self._changed:
             self._closed = True
+            abandoned, self._outside = self._outside, []
             self._changed.notify_all()
+        _tell(abandoned, JournalClosed("the journal is closed: the service is shutting down, send the request again"))
         self._writer.join()
 
     def __enter__(self) -> Self:
@@ -130,78 +170,145 @@ class Journal:
     def _admit(self, entry: _Entry) -> bool:
         if self._closed:
             raise JournalClosed("the journal is closed: the service is shutting down, send the request again")
-        if self._rows and self._rows + len(entry.rows) > self._capacity:
+        if self.pending and self.pending + len(entry.records) > self._capacity:
             return False
-        self._rows += len(entry.rows)
+        self.pending += len(entry.records)
+        QUEUE.inc(len(entry.records))
         self._waiting.append(entry)
         self._changed.notify_all()
         return True
 
-    def _run(self) -> None:
-        while batch := self._take():
-            self._keep(batch)
-            with self._changed:
-                self._rows -= sum(len(entry.rows) for entry in batch)
-                self._changed.notify_all()
-
-    def _take(self) -> list[_Entry]:
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the writer all that a turn of the loop has brought: one wake-up, and more rows to a commit."""
+        gathered = [entry for entry in self._gathered.pop(loop) if not entry.done.done()]
+        if self._written_at_once(gathered):
+            return
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            for entry in gathered:
+                try:
+                    if self._outside or not self._admit(entry):
+                        self._outside.append(entry)
+                        patience = loop.call_later(self._patience, self._give_up, entry)
+                        entry.done.add_done_callback(partial(_cancel, patience))
+                except JournalClosed as closed:
+                    entry.tell(closed)
+
+    def _written_at_once(self, batch: list[_Entry]) -> bool:
+        """Write a few rows here and now while nobody else writes: quicker than to wake a thread and to be woken by it."""
+        records = [record for entry in batch for record in entry.records]
+        unknown = any(layout.layout not in self._layouts for entry in batch for layout in entry.layouts)
+        if unknown or len(records) > _FEW:
+            return False
+        with self._changed:
+            if self._closed or self.pending or not self._database.write_at_once(records):
+                return False
+            self.commits += 1
+            self._untidied += 1
+            if self._untidied >= _COMMITS_UNTIDIED:
+                self._changed.notify_all()
+        _tell_all(batch, None)
+        return True
+
+    def _give_up(self, entry: _Entry) -> None:
+        if self._withdraw(entry):
+            entry.tell(self._full())
+
+    def _withdraw(self, entry: _Entry) -> bool:
+        with self._changed:
+            waited = entry in self._outside
+            if waited:
+                self._outside.remove(entry)
+            return waited
+
+    def _full(self) -> JournalFull:
+        return JournalFull(f"{self.pending} scores wait for the journal's database (room for {self._capacity}): try again later")
+
+    def _run(self) -> None:
+        while (batch := self._take()) is not None:
+            if batch:
+                self._keep(batch)
+            else:
+                self._tidy()
+            with self._changed:
+                written = sum(len(entry.records) for entry in batch)
+                self.pending -= written
+                QUEUE.dec(written)
+                while self._outside and not self._closed and self._admit(self._outside[0]):
+                    self._outside.pop(0)
+                self._changed.notify_all()
+        self._database.close()
+
+    def _take(self) -> list[_Entry] | None:
+        """What waits; nothing when it is time to tidy up, None when there will be nothing any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed or self._untidied >= _COMMITS_UNTIDIED)
             taken, self._waiting = self._waiting, []
-            return taken
+            return None if self._closed and not taken else taken
+
+    def _tidy(self) -> None:
+        self._untidied = 0
+        try:
+            self._database.tidy()
+        except Exception as error:  # noqa: BLE001 - the next time will do; nothing is lost
+            logger.warning("the journal's log was not moved into its database: %s", type(error).__name__)
 
     def _keep(self, batch: list[_Entry]) -> None:
+        layouts = {layout for entry in batch for layout in entry.layouts if layout.layout not in self._layouts}
         try:
-            with self._engine.begin() as connection:
-                connection.execute(insert(JOURNAL), [row for entry in batch for row in entry.rows])
+            self._database.write([record for entry in batch for record in entry.records], layouts)
             self.commits += 1
-        except (IntegrityError, DataError) as error:
-            if len(batch) == 1:
-                _fail(batch, error)
-            else:  # one caller's bad row must not cost the others theirs
+            self._layouts |= {layout.layout for layout in layouts}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it and the writer must go on
+            if len(batch) > 1 and self._blames_rows(error):  # one caller's bad row must not cost the others theirs
                 for entry in batch:
                     self._keep([entry])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must hear of it and the writer must go on
-            _fail(batch, error)
+            else:
+                _tell(batch, _not_written(error))
         else:
-            for entry in batch:
-                entry.done.set_result(None)
+            _tell(batch, None)
+
+    def _blames_rows(self, error: Exception) -> bool:
+        driver: Any = self._engine.dialect.loaded_dbapi
+        return isinstance(_cause(error), driver.IntegrityError | driver.DataError)
 
     def _reader(self) -> Connection:
         return self._engine.connect().execution_options(read_only=True)
 
 
-def _fail(batch: list[_Entry], error: Exception) -> None:
-    # The driver's first line only: SQLAlchemy's own text, and PostgreSQL's second line, quote the values.
-    reason = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    line = next(iter(str(reason).splitlines()), "")
+def _prepared(rows: Sequence[JournalRow] | JournalBatch) -> tuple[list[Record], tuple[Layout, ...]]:
+    if isinstance(rows, JournalBatch):
+        return rows.records(), (rows.layout,)
+    return [row.record() for row in rows], ()
+
+
+def _tell(batch: list[_Entry], error: Exception | None) -> None:
+    """Wake every caller; those of one event loop together, since each wake-up of a loop costs a system call."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Entry]] = {}
     for entry in batch:
-        entry.done.set_exception(
-            JournalNotWritten(f"the journal's database did not take the scores ({type(reason).__name__}: {line}): none was kept")
-        )
+        if entry.loop is None:
+            entry.tell(error)
+        else:
+            loops.setdefault(entry.loop, []).append(entry)
+    for loop, entries in loops.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(partial(_tell_all, entries, error))
 
 
-def _create_tables(engine: Engine) -> None:
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":  # several services start at once; SQLite queues them by itself
-            connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
-        SCHEMA.create_all(connection)
+def _cancel(timer: asyncio.TimerHandle, _done: object) -> None:
+    timer.cancel()
 
 
-def _within(use_case: str, since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
-    return JOURNAL.c.use_case == use_case, JOURNAL.c.ts >= since, JOURNAL.c.ts < until
+def _tell_all(entries: list[_Entry], error: Exception | None) -> None:
+    for entry in entries:
+        entry.tell(error)
 
 
-def _by_id(ids: Sequence[str]) -> Iterator[Select[Any]]:
-    for start in range(0, len(ids), _IDS_PER_QUERY):
-        yield select(JOURNAL).where(JOURNAL.c.score_id.in_(ids[start : start + _IDS_PER_QUERY]))
+def _cause(error: Exception) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig else error
 
 
-def _frame(rows: Sequence[Any]) -> pd.DataFrame:
-    own = [column.name for column in JOURNAL.c if column.name not in _EXPANDED]
-    frame = pd.DataFrame([[row[name] for name in own] for row in rows], columns=own)
-    parts = [frame]
-    for field_name, prefix in _EXPANDED.items():
-        values = [orjson.loads(row[field_name] or "{}") for row in rows]
-        parts.append(pd.DataFrame.from_records(values, index=frame.index).add_prefix(prefix))
-    return pd.concat(parts, axis=1)
+def _not_written(error: Exception) -> JournalNotWritten:
+    # The driver's first line only: SQLAlchemy's own text, and PostgreSQL's second line, quote the values.
+    reason = _cause(error)
+    line = next(iter(str(reason).splitlines()), "")
+    return JournalNotWritten(f"the journal's database did not take the scores ({type(reason).__name__}: {line}): none was kept")

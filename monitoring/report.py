@@ -1,20 +1,34 @@
-"""The Evidently report of one comparison. Importing this module imports Evidently, which takes seconds."""
+"""The Evidently run of one comparison: figures over time, tests and tables. Importing this module imports Evidently: seconds."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.core.container import MetricContainer
+from evidently.core.metric_types import SingleValue, SingleValueCalculation, SingleValueMetric
 from evidently.core.report import Context, Snapshot
 from evidently.legacy.model.widget import BaseWidgetInfo
-from evidently.legacy.renderers.html_widgets import text_widget
-from evidently.metrics import MissingValueCount, ValueDrift
-from evidently.presets import DataDriftPreset
-from evidently.tests import gte, lte
+from evidently.legacy.renderers.html_widgets import (
+    ColumnDefinition,
+    ColumnType,
+    RichTableDataRow,
+    rich_table_data,
+    text_widget,
+)
+from evidently.tests import lt
 
 from monitoring.columns import WASSERSTEIN, ColumnPair
+from monitoring.drift import ColumnDrift, DriftOutcome
+from monitoring.findings import Finding
+
+DRIFT, SEVERITY = "drift of ", "severity of "
+TOP = 5
+_BINS = 20
+_COLORS = ("#4d4d4d", "#ed0400")
 
 
 @dataclass(frozen=True)
@@ -26,56 +40,96 @@ class Check:
     description: str
 
 
-class Note(MetricContainer):  # type: ignore[misc]  # Evidently is untyped
-    """A paragraph at the top of the report."""
+class Figure(SingleValueMetric):  # type: ignore[misc]  # Evidently is untyped
+    """One named number of a run, which a panel draws over time."""
 
-    text: str
+    name: str
+
+
+class FigureCalculation(SingleValueCalculation[Figure]):  # type: ignore[misc]
+    """Looks the number up among those that the run was given."""
+
+    def calculate(self, context: Context, current_data: Dataset, reference_data: Dataset | None) -> SingleValue:  # noqa: ARG002
+        """The number, without a widget of its own."""
+        result = self.result(float(current_data.as_dataframe()[self.display_name()].iloc[0]))
+        result.widget = []
+        return result
+
+    def display_name(self) -> str:
+        """Name of the number, also in the list of tests."""
+        return str(self.metric.name)
+
+
+class Severity(SingleValueMetric):  # type: ignore[misc]
+    """Drift times importance of a feature at the top of a run's ranking; a metric of its own, so that a panel draws them all."""
+
+    column: str
+
+
+class SeverityCalculation(SingleValueCalculation[Severity]):  # type: ignore[misc]
+    """Looks it up as any other figure."""
+
+    calculate = FigureCalculation.calculate
+
+    def display_name(self) -> str:
+        """Name of the number."""
+        return f"{SEVERITY}{self.metric.column}"
+
+
+class Words(MetricContainer):  # type: ignore[misc]
+    """Paragraphs and tables, which hold no figures for panels."""
+
+    widgets: list[BaseWidgetInfo]
 
     def generate_metrics(self, context: Context) -> Sequence[Any]:  # noqa: ARG002 - the signature is Evidently's
-        """No metrics: only words."""
+        """No metrics."""
         return []
 
     def render(self, context: Context, child_widgets: Any = None) -> list[BaseWidgetInfo]:  # noqa: ARG002 - as above
-        """The paragraph as a widget."""
-        return [text_widget(text=self.text)]
+        """What was given."""
+        return self.widgets
 
 
 def run_report(
-    pairs: Sequence[ColumnPair],
-    thresholds: Mapping[str, float],
-    predictions: Set[str],
-    share: float,
-    missing_change: float,
-    note: str,
+    outcome: DriftOutcome | None,
+    findings: Sequence[Finding],
+    figures: Mapping[str, float],
+    at: datetime,
+    note: str = "",
 ) -> Snapshot:
-    """Drift of every pair by its own method and threshold, and the share of missing values where there are any.
+    """A run of distances with their tests, a table of columns, findings in words, and whatever other figures the day has.
 
     Args:
-        predictions: names of the pairs that are predictions; they do not count for the share of drifted columns.
-        share: share of drifted features from which the test of the whole fails.
-        missing_change: change of the share of missing values from which a column's test fails.
+        outcome: None where there was nothing to compare; `note` then says why.
+        findings: all of them, those of the outcome among them.
+        figures: name → finite number.
+        at: moment of the run on the dashboard's axis.
     """
-    features = [pair.name for pair in pairs if pair.name not in predictions]
-    preset = DataDriftPreset(
-        columns=features,
-        drift_share=share,
-        per_column_method={pair.name: pair.method for pair in pairs if pair.name in features},
-        per_column_threshold={name: thresholds[name] for name in features},
-    )
-    drifts = [
-        ValueDrift(column=pair.name, method=pair.method, threshold=thresholds[pair.name])
-        for pair in pairs
-        if pair.name in predictions
-    ]
-    missing = [_missing(pair, missing_change) for pair in pairs if any(pair.missing)]
-    report = Report([Note(text=note), *drifts, preset, *missing], include_tests=True)
-    return report.run(_dataset(pairs, "current"), _dataset(pairs, "reference"))
+    own = figures_of(outcome, findings) | dict(figures)
+    columns = () if outcome is None else (*outcome.predictions, *outcome.features)
+    tests = {f"{DRIFT}{column.column}": [lt(column.threshold)] for column in columns}
+    metrics = [_metric(name, tests.get(name, [])) for name in own]
+    words = Words(widgets=[_summary(outcome, note), _found(findings), *([_table(columns)] if columns else [])])
+    frame = pd.DataFrame([own])
+    data = Dataset.from_pandas(frame, DataDefinition(numerical_columns=list(own)))
+    return Report([words, *metrics], include_tests=True).run(data, None, timestamp=at.astimezone(UTC).replace(tzinfo=None))
 
 
-def drift_scores(snapshot: Snapshot) -> dict[str, float]:
-    """Column → distance, as Evidently computed it."""
-    results = [metric for metric in snapshot.dict()["metrics"] if metric["config"]["type"].endswith(":ValueDrift")]
-    return {result["config"]["column"]: float(result["value"]) for result in results}
+def figures_of(outcome: DriftOutcome | None, findings: Sequence[Finding]) -> dict[str, float]:
+    """The figures of a comparison: distances, shares, and the severity of the features at the top of the ranking."""
+    figures = {"findings": float(len(findings))}
+    if outcome is None:
+        return figures
+    columns = (*outcome.predictions, *outcome.features)
+    top = [column for column in outcome.features[:TOP] if column.severity > 0]
+    return {
+        **figures,
+        "drift share": outcome.share,
+        "drifted importance": outcome.drifted_importance,
+        "drifted features": float(len(outcome.drifted)),
+        **{f"{DRIFT}{column.column}": column.score for column in columns},
+        **{f"{SEVERITY}{column.column}": column.severity for column in top},
+    }
 
 
 def checks(snapshot: Snapshot) -> tuple[Check, ...]:
@@ -84,14 +138,59 @@ def checks(snapshot: Snapshot) -> tuple[Check, ...]:
     return tuple(Check(test["name"], test["status"].value == "SUCCESS", test["description"]) for test in tests)
 
 
-def _missing(pair: ColumnPair, change: float) -> MissingValueCount:
-    expected = pair.missing[0]
-    return MissingValueCount(column=pair.name, share_tests=[gte(expected - change), lte(expected + change)])
+def _metric(name: str, tests: list[Any]) -> Figure | Severity:
+    if name.startswith(SEVERITY):
+        return Severity(column=name.removeprefix(SEVERITY), tests=[])
+    return Figure(name=name, tests=tests)
 
 
-def _dataset(pairs: Sequence[ColumnPair], side: str) -> Dataset:
-    numbers = [pair.name for pair in pairs if pair.method == WASSERSTEIN]
-    definition = DataDefinition(
-        numerical_columns=numbers, categorical_columns=[pair.name for pair in pairs if pair.name not in numbers]
-    )
-    return Dataset.from_pandas(pd.DataFrame({pair.name: getattr(pair, side) for pair in pairs}), definition)
+def _summary(outcome: DriftOutcome | None, note: str) -> BaseWidgetInfo:
+    text = note if outcome is None else f"{note} {outcome.sampling} {outcome.method}"
+    return text_widget(text=text.strip() or "Nothing was compared.")
+
+
+def _found(findings: Sequence[Finding]) -> BaseWidgetInfo:
+    lines = "\n".join(f"- {finding.sentence}" for finding in findings)
+    return text_widget(text=lines or "None.", title="Findings on the data")
+
+
+def _table(columns: Sequence[ColumnDrift]) -> BaseWidgetInfo:
+    names = ("Column", "Drifted", "Importance", "Score", "Sampling error", "Threshold", "Method", "Missing before", "Missing now")
+    definitions = [ColumnDefinition(name, name) for name in names]
+    for title, color in zip(("Reference", "Window"), _COLORS, strict=True):
+        options = {"xField": "x", "yField": "y", "color": color}
+        definitions.append(ColumnDefinition(title, title, ColumnType.HISTOGRAM, options=options))
+    rows = [RichTableDataRow(_row(column)) for column in columns]
+    return rich_table_data(title="Columns", columns=definitions, data=rows, rows_per_page=50)
+
+
+def _row(column: ColumnDrift) -> dict[str, Any]:
+    reference, current = _histograms(column.pair)
+    return {
+        "Column": column.column,
+        "Drifted": "yes" if column.drifted else "no",
+        "Importance": f"{column.importance:.1%}",
+        "Score": f"{column.score:.4f}",
+        "Sampling error": f"{column.error:.4f}",
+        "Threshold": f"{column.threshold:.4f}",
+        "Method": column.method,
+        "Missing before": f"{column.missing_reference:.1%}",
+        "Missing now": f"{column.missing_current:.1%}",
+        "Reference": reference,
+        "Window": current,
+    }
+
+
+def _histograms(pair: ColumnPair) -> list[dict[str, list[Any]]]:
+    """Shares of the values, in bins between the 1 % and 99 % quantiles of both sides for numbers: tails belong to persons."""
+    if pair.method != WASSERSTEIN:
+        labels: list[Any] = list(pair.categories)
+        counts = [pair.counts(side) for side in (pair.reference, pair.current)]
+    elif len(pair.reference) + len(pair.current):
+        low, high = np.quantile(np.concatenate([pair.reference, pair.current]), [0.01, 0.99])
+        edges = np.linspace(low, max(high, low + 1e-9 * max(1.0, abs(low))), _BINS + 1)
+        labels = [f"{middle:.4g}" for middle in (edges[:-1] + edges[1:]) / 2]
+        counts = [np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] for side in (pair.reference, pair.current)]
+    else:
+        labels, counts = [], [np.zeros(0), np.zeros(0)]
+    return [{"x": labels, "y": (side / max(1, side.sum())).round(4).tolist()} for side in counts]

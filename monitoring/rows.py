@@ -1,19 +1,25 @@
 """One row per score: what it holds and how it lies in the database."""
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from random import Random
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import pandas as pd
-from sqlalchemy import Boolean, Column, Float, Index, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Engine, Float, Index, MetaData, Table, Text, func, select
 
 from clock import now
 from database import UtcTime
 
 OK = "ok"
+_LOCK_KEY = 0x0B0A_0001  # names the creation of our tables among PostgreSQL's advisory locks
+_VERSION_7 = 7 << 76 | 2 << 62
+Record = tuple[Any, ...]
+"""A row as the database takes it, in the order of `JOURNAL`'s columns."""
 
 
 class UnfitRow(ValueError):
@@ -30,7 +36,7 @@ JOURNAL = Table(
     Column("client_id", Text),
     Column("source", Text, nullable=False),
     Column("is_simulation", Boolean, nullable=False),
-    Column("features", Text, nullable=False),
+    Column("features", Text, nullable=False),  # JSON: {name: value, …}, or [layout, value, …]
     Column("score", Text),
     Column("decision", Text),
     Column("model_version", Text),
@@ -39,7 +45,38 @@ JOURNAL = Table(
     Column("error", Text),
     Index("journal_use_case_ts", "use_case", "ts"),
 )
+LAYOUTS = Table(
+    "journal_layouts",
+    SCHEMA,
+    Column("layout", Text, primary_key=True),
+    Column("names", Text, nullable=False),  # JSON: [name, …], in the order of the values
+)
+
+
+def create_tables(engine: Engine) -> None:
+    """Make the tables of `SCHEMA` that are absent; safe when several processes begin at once."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # SQLite queues its writers by itself
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
+        SCHEMA.create_all(connection)
+
+
 _TEXTS = ("score_id", "use_case", "client_id", "source", "model_version", "status", "error")
+_NAMES = tuple(column.name for column in JOURNAL.c)
+
+
+_RANDOM = Random()  # noqa: S311 - ids are unique, not secret; its own, since whoever seeds the shared one would repeat ours
+os.register_at_fork(after_in_child=_RANDOM.seed)
+
+
+def new_score_ids(count: int) -> list[str]:
+    """Unique ids in the form of UUID version 7 (RFC 9562), without dashes: 48 bits of time, then 74 random bits.
+
+    Since they grow with time, rows written together lie together in the index.
+    """
+    moment = (time.time_ns() // 1_000_000 << 80) | _VERSION_7
+    bits = _RANDOM.getrandbits
+    return [f"{moment | bits(12) << 64 | bits(62):032x}" for _ in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +107,7 @@ class JournalRow:
     is_simulation: bool = False
     status: str = OK
     error: str | None = None
-    score_id: str = field(default_factory=lambda: uuid4().hex)
+    score_id: str = field(default_factory=lambda: new_score_ids(1)[0])
     ts: datetime = field(default_factory=now)
 
     def columns(self) -> dict[str, Any]:
@@ -81,7 +118,7 @@ class JournalRow:
         """
         if self.ts.tzinfo is None:
             raise UnfitRow("ts has no time zone: take it from clock.now()")
-        texts = {name: _storable(name, getattr(self, name)) for name in _TEXTS}
+        texts = {name: storable(name, getattr(self, name)) for name in _TEXTS}
         return {
             **texts,
             "ts": self.ts,
@@ -92,10 +129,20 @@ class JournalRow:
             "latency_ms": float(self.latency_ms),
         }
 
+    def record(self) -> Record:
+        """`columns` in the order of the table."""
+        columns = self.columns()
+        return tuple(columns[name] for name in _NAMES)
 
-def _storable(name: str, text: str | None) -> str | None:
-    if text is None:
-        return None
+
+def storable(name: str, text: str | None) -> str | None:
+    """The text of a field, when every database can store it.
+
+    Raises:
+        UnfitRow: it cannot be stored.
+    """
+    if text is None or (text.isascii() and "\x00" not in text):
+        return text
     if "\x00" in text or not _is_utf8(text):
         raise UnfitRow(f"{name} holds characters that no database stores (NUL or half a surrogate pair): refuse it at the edge")
     return text

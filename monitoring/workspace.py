@@ -1,26 +1,27 @@
 """The one Evidently workspace: a project per use case with a dashboard over time, and the same reports as HTML files."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date
 from pathlib import Path
 from uuid import UUID, uuid5
 
-from evidently.core.report import Snapshot
-from evidently.sdk.models import DashboardPanelPlot, PanelMetric, ProjectModel
-from evidently.sdk.panels import counter_panel, line_plot_panel
+from evidently.sdk.models import DashboardPanelPlot, ProjectModel
 from evidently.ui.workspace import Project, Workspace
+
+from monitoring.panels import panels_of
+from monitoring.report import run_report
+from monitoring.watch import Watched
 
 _NAMESPACE = UUID("6f706f72-6100-5000-8000-6472696674ff")
 
 
 @dataclass(frozen=True)
 class Filed:
-    """Where a report lies: its run in the workspace, and a standalone HTML file."""
+    """Where a report lies: its run in the workspace, and a standalone HTML file where one was asked for."""
 
     project_id: str
     run_id: str
-    html: Path
+    html: Path | None
 
     def link(self, evidently_url: str) -> str:
         """Address of the report in the Evidently UI at `evidently_url`."""
@@ -36,19 +37,32 @@ class ReportWorkspace:
         self._workspace = Workspace.create(str(folder))
         self._reports = var / "reports"
 
-    def file(self, use_case: str, predictions: Iterable[str], snapshot: Snapshot, at: datetime) -> Filed:
-        """Add a report of a use case to its project, without the rows it was made from; a later one of the day replaces the HTML.
+    def file(self, use_case: str, version: str, watched: Watched, page: bool = True) -> Filed:
+        """Add a report of a use case to its project, without the rows it was made from.
 
         Args:
-            predictions: prediction columns; each has a line on the dashboard.
+            page: whether to write the HTML file as well, some 4 MB; a later one of the day replaces it.
         """
+        note = f"{use_case}, version {version}. {watched.reason}"
+        snapshot = run_report(watched.outcome, watched.findings, watched.figures, watched.at, note)
         project = self._project(use_case)
-        _complete_dashboard(project, use_case, predictions)
-        run = self._workspace.add_run(project.id, snapshot, include_data=False, name=f"{use_case} {at:%Y-%m-%d %H:%M} UTC")
-        html = self._reports / use_case / f"{at:%Y-%m-%d}.html"
-        html.parent.mkdir(parents=True, exist_ok=True)
-        snapshot.save_html(str(html))
+        predictions = [] if watched.outcome is None else [column.column for column in watched.outcome.predictions]
+        _complete_dashboard(project, panels_of(use_case, sorted(predictions)))
+        name = f"{use_case} {watched.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        run = self._workspace.add_run(project.id, snapshot, include_data=False, name=name)
+        html = self._reports / use_case / f"{watched.at:%Y-%m-%d}.html" if page else None
+        if html is not None:
+            html.parent.mkdir(parents=True, exist_ok=True)
+            snapshot.save_html(str(html))
         return Filed(str(project.id), str(run.id), html)
+
+    def days(self, use_case: str) -> set[date]:
+        """The days (UTC) of which a report is filed."""
+        project = self._workspace.get_project(uuid5(_NAMESPACE, use_case))
+        if project is None:
+            return set()
+        runs = (self._workspace.get_run(project.id, run) for run in self._workspace.list_runs(project.id))
+        return {run.timestamp.date() for run in runs if run is not None}
 
     def _project(self, use_case: str) -> Project:
         # The id follows from the name: two flows that come first at the same moment write the same project.
@@ -56,29 +70,12 @@ class ReportWorkspace:
         found = self._workspace.get_project(project_id)
         if found is not None:
             return found
-        description = f"Drift of the {use_case} model: the journal against the reference of the champion"
+        description = f"The {use_case} model: its journal against the reference of the champion, its quality and its traffic"
         return self._workspace.add_project(ProjectModel(id=project_id, name=use_case, description=description))
 
 
-def _complete_dashboard(project: Project, use_case: str, predictions: Iterable[str]) -> None:
+def _complete_dashboard(project: Project, panels: list[DashboardPanelPlot]) -> None:
     present = {panel.title for panel in project.dashboard.model().panels}
-    for panel in _panels(use_case, predictions):
+    for panel in panels:
         if panel.title not in present:
             project.dashboard.add_panel(panel)
-
-
-def _panels(use_case: str, predictions: Iterable[str]) -> list[DashboardPanelPlot]:
-    share = PanelMetric(legend="share", metric="DriftedColumnsCount", metric_labels={"value_type": "share"})
-    count = PanelMetric(legend="features", metric="DriftedColumnsCount", metric_labels={"value_type": "count"})
-    return [
-        line_plot_panel(f"{use_case}: share of drifted features", [share], "Features whose values drifted, of all compared."),
-        counter_panel(f"{use_case}: drifted features", [count], "In the newest report.", size="half"),
-        *(
-            line_plot_panel(f"{use_case}: drift of {name}", [_distance(name)], "Distance from the reference.", size="half")
-            for name in predictions
-        ),
-    ]
-
-
-def _distance(column: str) -> PanelMetric:
-    return PanelMetric(legend="distance", metric="ValueDrift", metric_labels={"column": column})

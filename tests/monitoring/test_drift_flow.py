@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,15 +15,17 @@ from prefect.exceptions import ParameterTypeError
 from prefect.testing.utilities import prefect_test_harness
 
 import settings as settings_module
+from clock import now
 from database import open_database
+from flows.backfill import backfill
 from flows.drift import DriftRequest, drift
 from monitoring.batch import batch_rows
-from monitoring.drift import NothingToCompare
 from monitoring.journal import Journal
+from monitoring.workspace import ReportWorkspace
 from registry import models, promotion
 from settings import Settings
+from training.candidates import Budget
 from training.fit import train
-from training.search import Budget
 from training.task import TrainingTask
 
 pytestmark = pytest.mark.integration
@@ -84,9 +88,12 @@ def events(name: str) -> list[dict[str, Any]]:
     return []
 
 
-def test_a_champion_without_scores_says_so(config: Settings) -> None:
-    with pytest.raises(NothingToCompare, match="0 current rows"):
-        drift(DriftRequest(use_case="income"))
+def test_a_champion_without_scores_gives_a_result_that_says_so(config: Settings) -> None:
+    result = drift(DriftRequest(use_case="income"))
+    assert "0 current rows" in result.reason
+    assert (result.alarm, result.drifted, result.share) == (False, (), 0.0)
+    assert "0 current rows" in artifacts()["drift-income"]["data"]
+    assert "0 current rows" in result.html.read_text(encoding="utf-8")
 
 
 def test_drifted_clients_give_a_report_three_artifacts_and_an_event(config: Settings) -> None:
@@ -95,13 +102,18 @@ def test_drifted_clients_give_a_report_three_artifacts_and_an_event(config: Sett
     assert result.alarm
     assert "spending" in result.drifted
     assert "city" not in result.drifted
-    assert result.html.is_file()
+    assert result.importance > 0.3
+    run_id = models.client(config).get_model_version("income", result.version).run_id
+    (kept,) = models.client(config).list_artifacts(run_id, "drift")
+    assert kept.path == f"drift/{result.html.name}"
+    assert kept.file_size < 5_000_000
     made = artifacts()
     assert {"drift-income", "drift-columns-income", "drift-report-income"} <= set(made)
     assert result.link in made["drift-income"]["data"]
     assert "Compared" in made["drift-income"]["data"]
     assert "spending" in made["drift-columns-income"]["data"]
     (event,) = events("opora.drift.income")
+    assert {"use_case", "version", "share", "importance", "drifted", "predictions_drifted", "broken"} <= set(event["payload"])
     assert event["payload"]["use_case"] == "income"
     assert event["payload"]["drifted"] == list(result.drifted)
 
@@ -110,6 +122,30 @@ def test_p23_neither_the_report_nor_the_workspace_knows_a_client(config: Setting
     files = [path for folder in ("reports", "evidently") for path in (config.var / folder).rglob("*") if path.is_file()]
     assert len(files) >= 3
     assert not [path for path in files if b"CANARY" in path.read_bytes()]
+
+
+def test_rows_from_the_future_and_lone_rows_are_told(config: Settings) -> None:
+    model = models.load_champion("income", config)
+    row = replace(batch_rows(model, clients(1, 3))[0], ts=now() + timedelta(days=2))
+    with Journal(open_database(config.database("journal"))) as journal:
+        journal.write([row])
+    result = drift(DriftRequest(use_case="income"))
+    assert any(sentence.startswith("1 rows lie after") for sentence in result.findings)
+
+
+def test_the_past_of_a_journal_is_filed_once_a_day_and_only_once(config: Settings) -> None:
+    model = models.load_champion("income", config)
+    today = now().replace(hour=12)
+    with Journal(open_database(config.database("journal"))) as journal:
+        for days, count in ((9, 120), (5, 3), (4, 150)):
+            rows = batch_rows(model, clients(count, days))
+            journal.write([replace(row, ts=today - timedelta(days=days)) for row in rows])
+    expected = [(today - timedelta(days=days)).date() for days in (9, 5, 4)]
+    assert backfill("income", config) == expected
+    assert backfill("income", config) == []
+    workspace = ReportWorkspace(config.var)
+    assert workspace.days("income") >= set(expected)
+    assert not (config.var / "reports" / "income" / f"{expected[0]}.html").exists()
 
 
 def test_a_request_outside_its_limits_is_refused(config: Settings) -> None:

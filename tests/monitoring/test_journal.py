@@ -1,5 +1,6 @@
 """The journal's promises: durable when write returns, complete, bounded, shared commits."""
 
+import asyncio
 import os
 import random
 import signal
@@ -9,8 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import RFC_4122, UUID
 
 import numpy as np
 import orjson
@@ -18,12 +21,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event, make_url, text
+from prometheus_client import REGISTRY
+from sqlalchemy import Engine, make_url, text
 
 from clock import now
 from database import NotDurable, open_database
-from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
-from monitoring.rows import JOURNAL
+from monitoring.batches import layout_of
+from monitoring.journal import Journal, JournalBatch, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
+from monitoring.rows import JOURNAL, new_score_ids
 
 ROOT = Path(__file__).parents[2]
 DAY = timedelta(days=1)
@@ -32,6 +37,26 @@ DAY = timedelta(days=1)
 def row(**fields: object) -> JournalRow:
     given = {"use_case": "fraud", "source": "api", "features": {"amount": 10.0}, "score": {"fraud": 0.25}}
     return JournalRow(**{**given, "model_version": "3", "latency_ms": 1.5, **fields})  # type: ignore[arg-type]
+
+
+def batch(rows: int, **fields: object) -> JournalBatch:
+    """Scores of one request over three features, of which the second is missing now and then."""
+    features = np.arange(rows * 3, dtype=np.float64).reshape(rows, 3) * 1.25
+    features[::3, 1] = np.nan
+    given = {
+        "use_case": "fraud",
+        "source": "api",
+        "layout": layout_of(("amount", "hour", "weekday")),
+        "features": features,
+        "output": "fraud",
+        "scores": [index / rows for index in range(rows)],
+        "decisions": ["low", "medium", "high"] * (rows // 3) + ["low"] * (rows % 3),
+        "client_ids": [None if index % 4 == 0 else f"Клиент {index}" for index in range(rows)],
+        "score_ids": new_score_ids(rows),
+        "model_version": "3",
+        "latency_ms": 1.5,
+    }
+    return JournalBatch(**{**given, **fields})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -66,6 +91,24 @@ def locked(engine: Engine) -> Iterator[object]:
     with engine.begin() as connection:
         connection.execute(text(lock))
         yield connection
+
+
+@contextmanager
+def slow(engine: Engine) -> Iterator[None]:
+    """Have another writer hold the database for five milliseconds again and again while the block runs."""
+    stopped = threading.Event()
+
+    def hold() -> None:
+        while not stopped.is_set():
+            with locked(engine):
+                time.sleep(0.005)
+            time.sleep(0.001)  # SQLite is not fair: who asks again at once may keep others out for as long as they wait
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    yield
+    stopped.set()
+    holder.join()
 
 
 def test_a_row_comes_back_with_every_field_of_the_contract(engine: Engine) -> None:
@@ -140,10 +183,193 @@ def test_a_sample_holds_real_scores_of_the_version_only_and_the_seed_decides_whi
     assert set(everything.frame.score_id) == {one.score_id for one in real}
 
 
-def test_rows_of_concurrent_callers_are_all_there_and_share_commits(engine: Engine) -> None:
-    event.listen(engine, "commit", lambda connection: time.sleep(0.005))  # a disk that takes its time
-    rows = [[row() for _ in range(40)] for _ in range(8)]
+@pytest.mark.parametrize("rows", [1, 9, 1357])
+def test_a_batch_comes_back_as_its_rows_written_one_by_one_would(engine: Engine, rows: int) -> None:
+    written = batch(rows)
+    others = [replace(one, score_id=one.score_id + "x", use_case="alone") for one in written]
     with Journal(engine) as journal:
+        journal.write(written)
+        journal.write(others)
+        together = journal.window("fraud", now() - DAY, now() + DAY).set_index("score_id")
+        alone = journal.window("alone", now() - DAY, now() + DAY).set_index("score_id")
+    assert set(together.index) == set(written.score_ids)
+    alone.index = alone.index.str.removesuffix("x")
+    pd.testing.assert_frame_equal(together.drop(columns="use_case"), alone.loc[together.index].drop(columns="use_case"))
+
+
+def test_rows_of_several_layouts_are_read_together_and_by_another_process(engine: Engine) -> None:
+    other = batch(2, layout=layout_of(("amount", "hour", "score")))
+    with Journal(engine) as journal:
+        journal.write(batch(2))
+        journal.write(other)
+        journal.write([row()])
+    with Journal(engine) as reader:
+        found = reader.window("fraud", now() - DAY, now() + DAY)
+        sample = reader.sample("fraud", "3", now() - DAY, now() + DAY, 3, 1)
+    assert found.feature_amount.notna().all()
+    assert (found.feature_weekday.notna().sum(), found.feature_score.notna().sum()) == (2, 2)
+    assert (sample.total, len(sample.frame)) == (5, 3)
+
+
+def test_of_a_large_batch_that_the_database_refuses_nothing_is_kept(engine: Engine) -> None:
+    ids = new_score_ids(2500)
+    with Journal(engine) as journal:
+        journal.write([row(score_id=ids[-1])])
+        with pytest.raises(JournalNotWritten):
+            journal.write(batch(2500, score_ids=ids))
+        journal.write([row()])
+        assert len(journal.window("fraud", now() - DAY, now() + DAY)) == 2
+
+
+def test_the_names_of_features_are_stored_once(engine: Engine) -> None:
+    with Journal(engine) as journal:
+        for _ in range(3):
+            journal.write(batch(4))
+    with Journal(engine) as journal:
+        journal.write(batch(4))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM journal_layouts")).scalar_one() == 1
+
+
+def test_score_ids_are_unique_uuids_that_grow_with_time() -> None:
+    first, second = new_score_ids(1000), []
+    time.sleep(0.002)
+    second = new_score_ids(1000)
+    assert len({*first, *second}) == 2000
+    assert {UUID(one).version for one in first} == {7}
+    assert {UUID(one).variant for one in first} == {RFC_4122}
+    assert max(first) < min(second)
+
+
+def test_a_batch_with_a_client_that_cannot_be_stored_is_refused_whole(tmp_path: Path) -> None:
+    with Journal(open_database(f"sqlite:///{tmp_path / 'journal.db'}")) as journal:
+        with pytest.raises(UnfitRow):
+            journal.write(batch(2, client_ids=["good", "a\x00b"]))
+        assert journal.window("fraud", now() - DAY, now() + DAY).empty
+
+
+def test_awaiting_callers_share_commits_and_the_loop_runs_on(engine: Engine) -> None:
+    rows = [row() for _ in range(300)]
+    ticks = 0
+
+    async def ticking() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.001)
+            ticks += 1
+
+    async def all_of_them(journal: Journal) -> None:
+        clock = asyncio.create_task(ticking())
+        await asyncio.gather(*(journal.write_async([one]) for one in rows), journal.write_async(batch(1000)))
+        clock.cancel()
+
+    with Journal(engine) as journal, slow(engine):
+        asyncio.run(all_of_them(journal))
+        found = journal.window("fraud", now() - DAY, now() + DAY)
+        assert journal.commits <= 3
+    assert len(found) == 1300
+    assert {one.score_id for one in rows} <= set(found.score_id)
+    assert ticks
+
+
+def test_a_full_queue_makes_awaiting_callers_wait_in_order_and_then_says_so(engine: Engine) -> None:
+    async def overfill(journal: Journal) -> tuple[list[JournalRow], list[BaseException | None]]:
+        with locked(engine):
+            first = asyncio.create_task(journal.write_async(batch(5)))
+            await asyncio.sleep(0.1)
+            started = time.monotonic()
+            refused = await asyncio.gather(journal.write_async([row()]), return_exceptions=True)
+            assert time.monotonic() - started >= 1.5
+            patient = [row() for _ in range(7)]
+            waiting = [asyncio.create_task(journal.write_async([one])) for one in patient]
+            await asyncio.sleep(0.1)
+        await first
+        await asyncio.gather(*waiting)
+        return patient, refused
+
+    with Journal(engine, capacity=5, patience=1.5) as journal:
+        patient, refused = asyncio.run(overfill(journal))
+        found = journal.window("fraud", now() - DAY, now() + DAY)
+    assert [type(one) for one in refused] == [JournalFull]
+    assert {one.score_id for one in patient} < set(found.score_id)
+    assert len(found) == 12
+
+
+def test_an_awaiting_caller_that_goes_away_while_it_waits_for_room_leaves_nothing(engine: Engine) -> None:
+    gone = row()
+
+    async def leave(journal: Journal) -> None:
+        with locked(engine):
+            first = asyncio.create_task(journal.write_async(batch(5)))
+            await asyncio.sleep(0.1)
+            caller = asyncio.create_task(journal.write_async([gone]))
+            await asyncio.sleep(0.05)
+            caller.cancel()
+            await asyncio.gather(caller, return_exceptions=True)
+        await first
+        await journal.write_async([row()])
+
+    with Journal(engine, capacity=5) as journal:
+        asyncio.run(leave(journal))
+        found = journal.window("fraud", now() - DAY, now() + DAY)
+    assert gone.score_id not in set(found.score_id)
+    assert (len(found), journal.pending) == (6, 0)
+
+
+def test_closing_tells_awaiting_callers_for_whom_there_was_no_room(engine: Engine) -> None:
+    async def close(journal: Journal) -> list[BaseException | None]:
+        with locked(engine):
+            calls = [asyncio.create_task(journal.write_async(rows)) for rows in (batch(5), [row()])]
+            await asyncio.sleep(0.1)
+            closing = asyncio.create_task(asyncio.to_thread(journal.close))
+            await asyncio.sleep(0.1)
+        await closing
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    told = asyncio.run(close(Journal(engine, capacity=5)))
+    assert [type(one) for one in told] == [type(None), JournalClosed]
+
+
+def test_a_database_that_refuses_is_told_to_every_awaiting_caller(engine: Engine) -> None:
+    twice = row()
+
+    async def collide(journal: Journal) -> list[BaseException | None]:
+        await journal.write_async([twice])
+        with locked(engine):
+            calls = [asyncio.create_task(journal.write_async(rows)) for rows in ([row()], [row(), twice], batch(3))]
+            await asyncio.sleep(0.1)
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    with Journal(engine) as journal:
+        told = asyncio.run(collide(journal))
+        assert len(journal.window("fraud", now() - DAY, now() + DAY)) == 5
+    assert [type(one) for one in told] == [type(None), JournalNotWritten, type(None)]
+
+
+def test_rows_that_wait_are_a_figure_which_comes_back_whether_they_are_kept_or_not(engine: Engine) -> None:
+    def waiting() -> float:
+        return REGISTRY.get_sample_value("opora_journal_queue_rows") or 0.0
+
+    before, twice = waiting(), row()
+    with Journal(engine) as journal:
+        journal.write([twice])
+        with locked(engine):
+            writers = [threading.Thread(target=in_threads, args=([lambda: journal.write([row(), row(), twice])],))]
+            writers += [threading.Thread(target=journal.write, args=([row(), row()],))]
+            for writer in writers:
+                writer.start()
+            deadline = time.monotonic() + 10
+            while waiting() != before + 5 and time.monotonic() < deadline:
+                time.sleep(0.001)
+            assert waiting() == before + 5
+        for writer in writers:
+            writer.join()
+    assert waiting() == before
+
+
+def test_rows_of_concurrent_callers_are_all_there_and_share_commits(engine: Engine) -> None:
+    rows = [[row() for _ in range(40)] for _ in range(8)]
+    with Journal(engine) as journal, slow(engine):
         errors = in_threads([lambda mine=mine: [journal.write([one]) for one in mine] for mine in rows])
         found = journal.window("fraud", now() - DAY, now() + DAY)
     assert errors == [None] * 8
@@ -243,7 +469,8 @@ def test_services_that_start_together_make_the_table_once(database_url: str) -> 
         one.dispose()
 
 
-KILLED = """
+KILLED = {
+    "threads": """
 import sys, threading
 from database import NotDurable, open_database
 from monitoring.journal import Journal, JournalRow
@@ -256,14 +483,49 @@ def go():
         sys.stdout.flush()
 for _ in range(4):
     threading.Thread(target=go).start()
-"""
+""",
+    "awaiting": """
+import asyncio, sys
+from database import open_database
+from monitoring.journal import Journal, JournalRow
+journal = Journal(open_database(sys.argv[1]))
+async def go():
+    while True:
+        row = JournalRow("fraud", "api", {"amount": 1.0}, {"fraud": 0.5}, "1", 1.0)
+        await journal.write_async([row])
+        sys.stdout.write(row.score_id + "\\n")
+        sys.stdout.flush()
+async def main():
+    await asyncio.gather(*(go() for _ in range(4)))
+asyncio.run(main())
+""",
+    "batches": """
+import asyncio, sys
+import numpy as np
+from database import open_database
+from monitoring.journal import Journal, JournalBatch
+from monitoring.batches import layout_of
+from monitoring.rows import new_score_ids
+journal = Journal(open_database(sys.argv[1]))
+async def main():
+    while True:
+        ids = new_score_ids(20)
+        layout, features = layout_of(("amount", "hour")), np.ones((20, 2))
+        rows = JournalBatch("fraud", "api", layout, features, "fraud", [0.5] * 20, ["low"] * 20, [None] * 20, ids, "1", 1.0)
+        await journal.write_async(rows)
+        sys.stdout.write("".join(one + "\\n" for one in ids))
+        sys.stdout.flush()
+asyncio.run(main())
+""",
+}
 
 
-def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str) -> None:
+@pytest.mark.parametrize("kind", list(KILLED))
+def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str, kind: str) -> None:
     acknowledged: set[str] = set()
     for _ in range(5):
         writer = subprocess.Popen(
-            [sys.executable, "-c", KILLED, database_url],
+            [sys.executable, "-c", KILLED[kind], database_url],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

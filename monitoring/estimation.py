@@ -1,0 +1,127 @@
+"""What a metric of probabilities will turn out to be, before the labels come: confidence-based estimation.
+
+It learns on labelled rows how far probabilities can be believed, carries that to the rows of a window whose features may have
+shifted, and draws what the labels could be; the interval holds 90 % of the metrics of these draws. It presumes that labels
+depend on the features as before: where that changes, the check against the newest labelled rows says so once there are some.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitoring.density import density_ratio
+from monitoring.recalibration import recalibrate
+from registry.metrics import Metric
+from registry.resampling import reweighted
+
+FEWEST_LABELLED = 200
+FEWEST_PER_CLASS = 20
+FEWEST_ROWS = 30
+_LEVELS = (0.05, 0.95)
+_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A metric expected of a window, with the 90 % interval that the realised one should fall in; `rows` of the window."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class NotEstimable:
+    """Why no estimate can be trusted, in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Scores as an estimator takes them.
+
+    Attributes:
+        matrix: encoded features, shape (rows, features), NaN = missing.
+        predictions: by output, shape (rows,).
+        labels: by output, NaN = none; empty for a window without labels.
+    """
+
+    matrix: np.ndarray
+    predictions: Mapping[str, np.ndarray]
+    labels: Mapping[str, np.ndarray]
+
+
+def expected_metric(metric: Metric, name: str, known: Rows, window: Rows, seed: int) -> Estimated | NotEstimable:
+    """The expected metric of probabilities, averaged over the outputs.
+
+    Labels of a row are drawn together over the outputs (one uniform number for all), as if banks agreed on a client as far as
+    they can: independent draws would make the interval of their average too narrow.
+    Source: confidence-based performance estimation, Białek et al., Estimating Model Performance under Covariate Shift (2024),
+    with a smooth map weighted by the ratio of densities instead of bins, so that its uncertainty can be drawn as well.
+    """
+    rows = len(window.matrix)
+    unfit = _unfit(known, rows) or _miscalibrated(known, window)
+    if unfit:
+        return NotEstimable(unfit)
+    rng = np.random.default_rng(seed)
+    weights = density_ratio(known.matrix, window.matrix, seed)
+    uniform = rng.random((_DRAWS, rows))
+    drawn = []
+    for output, stated in window.predictions.items():
+        labelled = ~np.isnan(known.labels[output])
+        fitted = recalibrate(known.predictions[output][labelled], known.labels[output][labelled], weights[labelled])
+        score = _both_ways(metric, stated)
+        maps = fitted.draws(stated, _DRAWS, rng)
+        labels = (chance < probability for chance, probability in zip(uniform, maps, strict=True))
+        drawn.append([score(truth) for truth in labels])
+    return _estimate(name, np.mean(drawn, axis=0), rows)
+
+
+def learnable(known: Rows) -> bool:
+    """Whether labelled rows suffice to learn from, however large the window is."""
+    return not _unfit(known, FEWEST_ROWS)
+
+
+def _unfit(known: Rows, rows: int) -> str:
+    for output, labels in known.labels.items():
+        classes = int(np.sum(labels == 0)), int(np.sum(labels == 1))
+        if sum(classes) < FEWEST_LABELLED or rows < FEWEST_ROWS:
+            return _too_few(sum(classes), rows)
+        if min(classes) < FEWEST_PER_CLASS:
+            return f"{output} has {min(classes)} labelled rows of its rarer class; {FEWEST_PER_CLASS} are needed to check it"
+    return ""
+
+
+def _too_few(labelled: int, rows: int) -> str:
+    return f"{labelled} labelled rows and {rows} scores in the window; an estimate needs {FEWEST_LABELLED} and {FEWEST_ROWS}"
+
+
+def _miscalibrated(known: Rows, window: Rows) -> str:
+    for output in window.predictions:
+        if output not in known.labels:
+            return f"output {output} has no labelled rows"
+        labels = known.labels[output]
+        labelled = ~np.isnan(labels)
+        found = recalibrate(known.predictions[output][labelled], labels[labelled], np.ones(int(labelled.sum())), bends=False)
+        if found.miscalibration():
+            return f"{output} is not calibrated on the newest labelled rows: {found.miscalibration()}"
+    return ""
+
+
+def _both_ways(metric: Metric, stated: np.ndarray) -> Callable[[np.ndarray], float]:
+    """The metric as a function of the labels alone: every row is there with both labels, one of weight 0."""
+    labels = np.r_[np.ones(len(stated)), np.zeros(len(stated))]
+    score = reweighted(metric, labels, np.r_[stated, stated])
+    return lambda truth: score(np.r_[truth, ~truth].astype(np.float64))
+
+
+def _estimate(name: str, drawn: np.ndarray, rows: int) -> Estimated | NotEstimable:
+    defined = drawn[np.isfinite(drawn)]
+    if len(defined) < len(drawn) // 2:
+        return NotEstimable("in most draws of the labels the metric has no value: the window has too few rows of one class")
+    low, high = np.quantile(defined, _LEVELS)
+    return Estimated(name, float(defined.mean()), float(low), float(high), rows)

@@ -1,0 +1,119 @@
+"""What is wrong with the rows of a window apart from drift: findings in words, each with a name for the column and the kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from monitoring.chance import chance_of_all
+from monitoring.columns import WASSERSTEIN, ColumnPair, is_number
+
+Kind = Literal["absent", "type", "empty", "constant", "range", "categories", "unknown", "clock", "stale", "window"]
+BROKEN: tuple[Kind, ...] = ("absent", "type", "empty", "constant")
+"""Kinds that point to a broken source rather than to a changed world."""
+_LEAST_OUTSIDE = 0.05
+_LEAST_UNSEEN = 0.01
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that whoever answers for the data should look at; `column` is None where it concerns whole rows."""
+
+    kind: Kind
+    column: str | None
+    sentence: str
+
+
+def schema_findings(reference: pd.DataFrame, current: pd.DataFrame, names: Sequence[str]) -> list[Finding]:
+    """Columns that the window lacks, that the reference lacks, or whose values have become text or ceased to be it."""
+    found = [
+        Finding("absent", name, f"{name} is not journalled any more: it counts as missing")
+        for name in names
+        if name in reference and name not in current and reference[name].notna().any()
+    ]
+    for name in names:
+        sides = [frame[name].dropna() for frame in (reference, current) if name in frame]
+        if len(sides) == 2 and all(len(side) for side in sides) and is_number(sides[0]) != is_number(sides[1]):
+            before, after = ("numbers" if is_number(side) else "texts" for side in sides)
+            found.append(Finding("type", name, f"{name} holds {after}, in the reference {before}: check who sends it"))
+    unknown = sorted(set(current.columns) - set(names))
+    if unknown:
+        found.append(Finding("unknown", None, f"the model does not know {', '.join(unknown)}: journalled, not compared"))
+    return found
+
+
+def column_findings(pair: ColumnPair, level: float) -> list[Finding]:
+    """What the values of one column show; chance alone gives each kind of finding with probability `level` at most."""
+    if not len(pair.reference):
+        return []
+    if not len(pair.current):
+        return [Finding("empty", pair.name, f"every value of {pair.name} is missing")]
+    found = [_constant(pair, level), _categories(pair, level)]
+    if pair.method == WASSERSTEIN:
+        found.append(_range(pair, level))
+    return [finding for finding in found if finding is not None]
+
+
+def clock_findings(future: int, until: datetime) -> list[Finding]:
+    """Rows that lie after `until`, the present: the clocks of the services differ."""
+    if not future:
+        return []
+    return [
+        Finding("clock", None, f"{future:,} rows lie after {until:%Y-%m-%d %H:%M} UTC and were left out: check the clocks (NTP)")
+    ]
+
+
+def staleness_findings(as_of: datetime | None, until: datetime, limit: timedelta) -> list[Finding]:
+    """Online features that describe a moment longer ago than `limit`; None = there are none, which is no finding."""
+    if as_of is None or until - as_of <= limit:
+        return []
+    age = (until - as_of) / timedelta(days=1)
+    return [
+        Finding(
+            "stale",
+            None,
+            f"the online features describe {as_of:%Y-%m-%d %H:%M} UTC, {age:.1f} days ago: ingest and publish (make pipeline)",
+        )
+    ]
+
+
+def _constant(pair: ColumnPair, level: float) -> Finding | None:
+    value, reference = pair.current[0], pair.reference
+    if (pair.current != value).any() or (reference == reference[0]).all():
+        return None
+    equal = len(pair.current) + int((reference == value).sum())
+    if _chance_of_only(equal, pair) > level:
+        return None
+    return Finding("constant", pair.name, f"{pair.name} has one value only, in the reference several: check who sends it")
+
+
+def _chance_of_only(equal: int, pair: ColumnPair) -> float:
+    """Probability that every known row of the window is among `equal` given ones by chance."""
+    drawn, known = len(pair.current), len(pair.reference) + len(pair.current)
+    places = np.arange(min(drawn, 10_000))  # already so many factors leave nothing of the probability, or one of 1
+    return float(np.exp(np.log((equal - places) / (known - places)).sum())) if equal < known else 1.0
+
+
+def _range(pair: ColumnPair, level: float) -> Finding | None:
+    low, high = pair.reference[0], pair.reference[-1]
+    below, above = int(np.searchsorted(pair.current, low)), len(pair.current) - int(np.searchsorted(pair.current, high, "right"))
+    share = (below + above) / len(pair.current)
+    if share < _LEAST_OUTSIDE or min(chance_of_all(count, pair) for count in (below, above) if count) > level / 2:
+        return None
+    return Finding(
+        "range", pair.name, f"{share:.1%} of {pair.name} lie outside {low:,.6g} to {high:,.6g}, all that the reference knows"
+    )
+
+
+def _categories(pair: ColumnPair, level: float) -> Finding | None:
+    if pair.unseen is None or pair.unseen.empty:
+        return None
+    enough = pair.unseen[pair.unseen >= _LEAST_UNSEEN * len(pair.current)]
+    new = [count for count in enough if chance_of_all(int(count), pair) <= level / len(pair.unseen)]
+    if not new:
+        return None
+    share = sum(new) / len(pair.current)
+    return Finding("categories", pair.name, f"{len(new)} values of {pair.name} are new, in {share:.1%} of the rows")

@@ -1,0 +1,44 @@
+"""The journal, the online features and the other figures of a window, gathered for one report."""
+
+from datetime import datetime, timedelta
+
+from database import open_database
+from features.online import OnlineStore
+from monitoring import figures
+from monitoring.drift import DriftLimits
+from monitoring.findings import Finding, clock_findings, staleness_findings
+from monitoring.journal import Journal
+from monitoring.watch import Watched, watch
+from registry.loading import LoadedModel
+from settings import Settings
+
+ONLINE_SETS = ("income", "recommendation", "fraud")
+"""Use cases whose clients' features are published ahead; a prescoring form brings its own."""
+
+
+def observe(model: LoadedModel, since: datetime, until: datetime, config: Settings, live: bool = True) -> Watched:
+    """What the model scored for since ≤ ts < until against its reference, with the traffic of the window's last day.
+
+    Args:
+        live: whether `until` is the present, so that later rows and old online features are findings.
+    """
+    limits = DriftLimits(config.drift_rows, config.drift_fewest_rows, config.drift_distance, config.drift_share, config.seed)
+    engine = open_database(config.database("journal"))
+    with Journal(engine) as journal:
+        sample = journal.sample(model.use_case, model.version, since, until, limits.rows, limits.seed)
+        future = journal.future_rows(model.use_case, model.version, until) if live else 0
+    found = [*clock_findings(future, until), *(_staleness(model.use_case, until, config) if live else [])]
+    day = max(since, until - timedelta(days=1))
+    known = {
+        **figures.traffic(engine, model.use_case, day, until),
+        **figures.shadow(engine, model.use_case, day, until),
+        **figures.quality(model, engine, since, until, config),
+    }
+    return watch(model, sample, limits, until, tuple(found), known)
+
+
+def _staleness(use_case: str, until: datetime, config: Settings) -> list[Finding]:
+    if use_case not in ONLINE_SETS:
+        return []
+    as_of = OnlineStore(open_database(config.database("online"))).newest(use_case)
+    return staleness_findings(as_of, until, timedelta(days=config.stale_features_days))

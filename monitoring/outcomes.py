@@ -1,0 +1,74 @@
+"""Scores of the journal together with what became of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Engine, func, select
+
+from monitoring.history import expanded
+from monitoring.labels import LABELS
+from monitoring.rows import JOURNAL, OK, create_tables
+
+_RANDOM_DIGITS = 18  # of a score_id, see history.sample
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Labelled scores.
+
+    Attributes:
+        frame: the rows as `history.window` lays them out.
+        labels: by output, shape (rows,), NaN where that output has none.
+    """
+
+    frame: pd.DataFrame
+    labels: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def predictions(self) -> dict[str, np.ndarray]:
+        """By labelled output, shape (rows,)."""
+        return {output: self.frame[f"prediction_{output}"].to_numpy(dtype="float64") for output in self.labels}
+
+    @property
+    def features(self) -> pd.DataFrame:
+        """The features under their own names."""
+        return features_of_rows(self.frame)
+
+
+def features_of_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The features of rows of the journal, under their own names."""
+    names = [name for name in map(str, frame.columns) if name.startswith("feature_")]
+    return frame[names].rename(columns={name: name.removeprefix("feature_") for name in names})
+
+
+def labelled(
+    engine: Engine, use_case: str, version: str, since: datetime | None, until: datetime, most: int, newest: bool = False
+) -> Outcomes:
+    """Labelled scores that a version really gave (no failures, no simulations) for since ≤ ts < until, at most `most`.
+
+    Of more, a random sample; with `newest`, the newest ones. `since` None = from the first one.
+    """
+    create_tables(engine)
+    journal = JOURNAL.c
+    within = [journal.use_case == use_case, journal.ts < until, journal.model_version == version, journal.status == OK]
+    if since is not None:
+        within.append(journal.ts >= since)
+    order = journal.ts.desc() if newest else func.substr(journal.score_id, _RANDOM_DIGITS)
+    joined = select(LABELS.c.score_id).where(LABELS.c.score_id == journal.score_id).exists()
+    chosen = select(journal.score_id).where(*within, journal.is_simulation.is_(False), joined).order_by(order).limit(most)
+    chosen_ids = chosen.subquery()
+    scores = select(JOURNAL).join(chosen_ids, journal.score_id == chosen_ids.c.score_id).order_by(journal.ts, journal.score_id)
+    labels = select(LABELS.c.score_id, LABELS.c.output, LABELS.c.label).join(
+        chosen_ids, LABELS.c.score_id == chosen_ids.c.score_id
+    )
+    with engine.connect().execution_options(read_only=True) as connection:
+        frame = expanded(connection, connection.execute(scores).mappings().all())
+        found = pd.DataFrame(connection.execute(labels).all(), columns=["score_id", "output", "label"])
+    wide = found.pivot(index="score_id", columns="output", values="label").reindex(frame["score_id"])
+    return Outcomes(frame, {str(output): wide[output].to_numpy(dtype="float64") for output in wide})

@@ -1,0 +1,151 @@
+"""Estimates over the journal: what they learn from, when they are refused, and how they are judged later."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from database import open_database
+from monitoring.companions import companions
+from monitoring.estimates import coverage, judge_estimates, record_estimate
+from monitoring.estimation import Estimated, NotEstimable
+from monitoring.journal import Journal, JournalRow
+from monitoring.labels import Label, record_labels
+from monitoring.maturity import matured_window
+from monitoring.quality import estimated, realised, reference_metric
+from registry.encoding import ModelColumn
+from registry.outputs import Output
+from registry.scorer import Scorer
+from settings import Settings
+
+NOW = datetime(2026, 6, 30, tzinfo=UTC)
+MONTH = timedelta(days=30)
+CONFIG = Settings(label_maturity_days={"fraud": 30.0, "prescoring": 120.0})
+
+
+@pytest.fixture
+def engine(database_url: str) -> Engine:
+    return open_database(database_url)
+
+
+def drawn(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A feature, the probability it gives, and what happened."""
+    rng = np.random.default_rng(seed)
+    feature = rng.normal(0, 1, rows)
+    probability = 1 / (1 + np.exp(1.5 - 1.3 * feature))
+    return feature, probability, (rng.random(rows) < probability).astype(float)
+
+
+def scorer(power: float = 1.0, labelled: bool = True) -> Scorer:
+    """A version whose stored reference states `power`-th powers of the true probabilities."""
+    feature, probability, label = drawn(2000, 1)
+    reference = pd.DataFrame({"x": feature, "prediction_fraud": probability**power})
+    if labelled:
+        reference["label_fraud"] = label
+    return Scorer((ModelColumn("x"),), (Output("fraud", "logit", ()),), {}, {}, {}, reference)
+
+
+def journalled(engine: Engine, since: datetime, seed: int, power: float = 1.0, rows: int = 500) -> list[Label]:
+    """Scores of the 29 days from `since`; gives their labels."""
+    feature, probability, label = drawn(rows, seed)
+    scores = [
+        JournalRow(
+            use_case="fraud",
+            source="api",
+            features={"x": float(x)},
+            score={"fraud": float(p**power)},
+            decision={"fraud": "high" if p > 0.8 else "low"},
+            model_version="3",
+            latency_ms=1.0,
+            ts=since + timedelta(days=29) * (index / rows),
+        )
+        for index, (x, p) in enumerate(zip(feature, probability, strict=True))
+    ]
+    with Journal(engine) as journal:
+        journal.write(scores)
+    return [Label(float(y), row.score_id, labelled_at=row.ts + MONTH) for y, row in zip(label, scores, strict=True)]
+
+
+def test_an_estimate_is_judged_once_by_what_is_realised_later(engine: Engine) -> None:
+    labels = journalled(engine, NOW - MONTH, 2)
+    window = NOW - MONTH, NOW
+    found = estimated(engine, "fraud", "3", *window, scorer(), CONFIG)
+    assert isinstance(found, Estimated)
+    for estimate in (found, Estimated("pr_auc", 0, 0, 0, 500)):  # one made after the fact does not replace the first
+        record_estimate(engine, "fraud", "3", *window, estimate)
+    record_labels(engine, labels[:400])
+    assert judge_estimates(engine, "fraud", NOW + MONTH, CONFIG) == 0  # a fifth of the labels is missing
+    record_labels(engine, labels)
+    assert judge_estimates(engine, "fraud", NOW, CONFIG) == 0  # not matured
+    assert judge_estimates(engine, "fraud", NOW + MONTH, CONFIG) == 1
+    value = realised(engine, "fraud", "3", *window).value
+    assert value is not None
+    held = found.low <= value <= found.high  # nine in ten do: test_estimation.py counts them
+    assert (coverage(engine, "fraud").judged, coverage(engine, "fraud").share) == (1, float(held))
+
+
+def test_probabilities_that_newest_labels_contradict_are_not_estimable(engine: Engine) -> None:
+    record_labels(engine, journalled(engine, NOW - 3 * MONTH, 3, power=2.0))
+    journalled(engine, NOW - MONTH, 4, power=2.0)
+    found = estimated(engine, "fraud", "3", NOW - MONTH, NOW, scorer(), CONFIG)
+    assert isinstance(found, NotEstimable)
+    assert "not calibrated" in found.reason
+    record_estimate(engine, "fraud", "3", NOW - MONTH, NOW, found)
+    assert coverage(engine, "fraud").judged == 0
+
+
+def test_labels_that_came_before_their_time_teach_nothing(engine: Engine) -> None:
+    early = [label for label in journalled(engine, NOW - MONTH, 5) if label.label == 1]  # frauds are reported first
+    record_labels(engine, early)
+    assert isinstance(estimated(engine, "fraud", "3", NOW - MONTH, NOW, scorer(), CONFIG), Estimated)
+
+
+@pytest.mark.parametrize("version", [scorer(power=2.0), scorer(labelled=False)])
+def test_a_version_that_cannot_be_believed_or_checked_is_not_estimable(engine: Engine, version: Scorer) -> None:
+    journalled(engine, NOW - MONTH, 6)
+    assert isinstance(estimated(engine, "fraud", "3", NOW - MONTH, NOW, version, CONFIG), NotEstimable)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_an_empty_window_and_one_of_a_row_say_so(engine: Engine, rows: int) -> None:
+    journalled(engine, NOW - MONTH, 6, rows=rows)
+    found = estimated(engine, "fraud", "3", NOW - MONTH, NOW, scorer(), CONFIG)
+    assert isinstance(found, NotEstimable)
+    assert reference_metric("fraud", scorer(labelled=False)) is None
+
+
+def test_the_alert_rate_stands_beside_the_review_capacity(engine: Engine) -> None:
+    assert companions(engine, "fraud", NOW - MONTH, NOW, scorer(), "3", CONFIG) == {}
+    journalled(engine, NOW - MONTH, 7)
+    found = companions(engine, "fraud", NOW - MONTH, NOW, scorer(), "3", CONFIG)
+    assert found == {"alert rate": pytest.approx(np.mean(drawn(500, 7)[1] > 0.8)), "review capacity": CONFIG.review_capacity}
+
+
+def test_the_fairness_gap_is_the_greatest_between_groups_of_enough_clients(engine: Engine) -> None:
+    groups = {0.0: (100, 80), 1.0: (100, 40), 2.0: (10, 0)}  # the last is too small to tell
+    rows = [
+        JournalRow(
+            use_case="prescoring",
+            source="api",
+            features={"gender": gender, "age_years": 40.0},
+            score={"bank_a": 0.5},
+            decision={"bank_a": "approve" if index < approved else "decline"},
+            model_version="3",
+            latency_ms=1.0,
+            ts=NOW - MONTH,
+        )
+        for gender, (size, approved) in groups.items()
+        for index in range(size)
+    ]
+    with Journal(engine) as journal:
+        journal.write(rows)
+    found = companions(engine, "prescoring", NOW - MONTH, NOW, scorer(), "3", CONFIG)
+    assert found == {"fairness gap": pytest.approx(0.4), "four-fifths ratio": pytest.approx(0.5)}
+
+
+def test_a_use_case_is_matured_after_its_own_days() -> None:
+    assert matured_window("prescoring", NOW, 10, CONFIG) == (NOW - timedelta(days=130), NOW - timedelta(days=120))
+    with pytest.raises(ValueError, match="income"):
+        matured_window("income", NOW, 10, CONFIG)

@@ -1,0 +1,116 @@
+"""Promises about bad input: the report says what is wrong with the rows, nothing crashes, no false alarm."""
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clock import now
+from monitoring.drift import DriftLimits, DriftOutcome, Model, drift_report
+from monitoring.findings import clock_findings, staleness_findings
+
+FEATURES = ["amount", "balance", "city", "flag"]
+MODEL = Model(FEATURES, ["prediction_fraud"])
+
+
+def rows(count: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "amount": rng.lognormal(8, 1, count),
+            "balance": rng.normal(0, 1, count),
+            "city": rng.choice(["Алматы", "Астана", "Шымкент"], count),
+            "flag": rng.random(count) < 0.2,
+            "prediction_fraud": rng.beta(1, 30, count),
+        }
+    )
+
+
+def compare(current: pd.DataFrame, reference: pd.DataFrame | None = None) -> DriftOutcome:
+    return drift_report(rows(1500, 1) if reference is None else reference, current, MODEL, DriftLimits())
+
+
+def kinds(outcome: DriftOutcome) -> set[tuple[str, str | None]]:
+    return {(finding.kind, finding.column) for finding in outcome.findings}
+
+
+def test_a_constant_column_is_named_as_broken() -> None:
+    outcome = compare(rows(500, 2).assign(balance=0.1, city="Астана", flag=False))
+    assert {("constant", "balance"), ("constant", "city"), ("constant", "flag")} == kinds(outcome)
+    assert set(outcome.broken) == {"balance", "city", "flag"}
+
+
+def test_columns_that_were_always_constant_or_empty_are_nothing_new() -> None:
+    def still(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(balance=1.0, city=None, flag=True)
+
+    outcome = compare(still(rows(500, 2)), still(rows(1500, 1)))
+    assert (outcome.drifted, outcome.findings) == ((), ())
+
+
+def test_an_all_missing_column_is_drift_and_named_as_empty() -> None:
+    outcome = compare(rows(500, 2).assign(balance=np.nan, city=None))
+    assert {("empty", "balance"), ("empty", "city")} == kinds(outcome)
+    assert set(outcome.drifted) == {"balance", "city"}
+
+
+def test_a_changed_schema_is_told_column_by_column() -> None:
+    current = rows(500, 2).drop(columns="balance").assign(amount="12,5", kind="new")
+    outcome = compare(current)
+    assert {("absent", "balance"), ("type", "amount"), ("unknown", None), ("empty", "amount")} == kinds(outcome)
+    assert set(outcome.broken) == {"balance", "amount"}
+    assert "kind" in next(finding.sentence for finding in outcome.findings if finding.kind == "unknown")
+
+
+def test_flags_with_gaps_as_the_journal_gives_them_are_still_flags() -> None:
+    current = rows(500, 2)
+    current["flag"] = current["flag"].astype(object).where(np.arange(500) % 50 > 0, None)
+    outcome = compare(current)
+    assert (outcome.drifted, outcome.findings) == ((), ())
+
+
+def test_new_categories_are_counted_but_not_quoted() -> None:
+    current = rows(500, 2)
+    current.loc[current.index < 60, "city"] = "Иванов Иван Иванович"
+    (finding,) = compare(current).findings
+    assert (finding.kind, finding.column, finding.sentence) == (
+        "categories",
+        "city",
+        "1 values of city are new, in 12.0% of the rows",
+    )
+
+
+def test_a_few_rare_new_values_are_no_finding() -> None:
+    current = rows(500, 2)
+    current.loc[current.index < 4, "city"] = ["a", "b", "c", "d"]
+    assert compare(current).findings == ()
+
+
+def test_values_beyond_all_that_was_known_are_a_finding() -> None:
+    current = rows(500, 2)
+    current.loc[current.index < 50, "balance"] = 1e9
+    assert ("range", "balance") in kinds(compare(current))
+    current.loc[current.index < 500, "balance"] = rows(500, 2)["balance"]
+    current.loc[current.index < 2, "balance"] = 1e9
+    assert ("range", "balance") not in kinds(compare(current))
+
+
+def test_infinite_and_huge_values_do_not_crash_a_report() -> None:
+    current = rows(500, 2)
+    current.loc[current.index < 3, "amount"] = [np.inf, -np.inf, 1e308]
+    assert all(np.isfinite(column.score) for column in compare(current).features)
+
+
+def test_rows_from_the_future_are_told() -> None:
+    assert clock_findings(0, now()) == []
+    (finding,) = clock_findings(12, now())
+    assert (finding.kind, finding.sentence.startswith("12 rows lie after")) == ("clock", True)
+
+
+@pytest.mark.parametrize(("days", "stale"), [(6.9, False), (7.1, True)])
+def test_old_online_features_are_told_from_the_limit_on(days: float, stale: bool) -> None:
+    until = now()
+    found = staleness_findings(until - timedelta(days=days), until, timedelta(days=7))
+    assert [finding.kind for finding in found] == (["stale"] if stale else [])
+    assert staleness_findings(None, until, timedelta(days=7)) == []

@@ -1,0 +1,139 @@
+"""From a file of labels to realised and estimated quality of a real champion, and an event when it is lost."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from prefect import get_client
+from prefect.testing.utilities import prefect_test_harness
+from sqlalchemy import update
+
+import settings as settings_module
+from clock import now
+from database import open_database
+from features.refusals import RefusedFile
+from flows.labels import LabelsRequest, join_file, labels
+from flows.quality import QualityRequest, quality
+from monitoring.batch import batch_rows
+from monitoring.estimation import NotEstimable
+from monitoring.journal import Journal
+from monitoring.rows import JOURNAL
+from registry import models, promotion
+from settings import Settings
+from training.candidates import Budget
+from training.fit import train
+from training.task import TrainingTask
+
+pytestmark = pytest.mark.integration
+SCORED = now() - timedelta(days=45)
+
+
+def clients(rows: int, seed: int) -> pd.DataFrame:
+    """Clients whose income follows their spending."""
+    rng = np.random.default_rng(seed)
+    spending = rng.lognormal(11, 0.6, rows)
+    return pd.DataFrame(
+        {
+            "client_code": [f"{seed}-{index}" for index in range(rows)],
+            "spending": spending,
+            "city": rng.choice(["Алматы", "Астана"], rows),
+            "income": spending * 2.5 * rng.lognormal(0, 0.15, rows),
+            "as_of": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(rows), "h"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A `var` of this module's own with an income champion, its scores of 45 days ago and of now, and a Prefect server."""
+    var = tmp_path_factory.mktemp("var")
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
+        patch.setenv("OPORA_VAR", str(var))
+        settings_module.settings.cache_clear()
+        task = TrainingTask("income", ("income",), "regression", "wmae", ("spending", "city"), time="as_of", positive=True)
+        folder = var / "scorer"
+        folder.mkdir()
+        trained = train(task, clients(2000, 1), folder, Budget(2, 30), 1, lambda share, sentence: None)
+        with models.training_run("income", "test") as run_id:
+            version = models.log(trained.folder, run_id, "income")
+        assert promotion.gate("income", version, trained.holdout).promoted
+        score(settings_module.settings(), clients(400, 2), SCORED)
+        score(settings_module.settings(), clients(300, 3), now())
+        yield settings_module.settings()
+    settings_module.settings.cache_clear()
+
+
+def score(config: Settings, frame: pd.DataFrame, at: Any) -> None:
+    engine = open_database(config.database("journal"))
+    with Journal(engine) as journal:
+        rows = batch_rows(models.load_champion("income", config), frame)
+        journal.write(rows)
+    with engine.begin() as connection:
+        connection.execute(update(JOURNAL).where(JOURNAL.c.score_id.in_([row.score_id for row in rows])).values(ts=at))
+
+
+def labels_file(folder: Path, frame: pd.DataFrame) -> Path:
+    """As the bank exports them: semicolons, decimal commas."""
+    path = folder / "incomes.csv"
+    told = frame[["client_code", "income"]].assign(month=f"{SCORED:%Y-%m}")
+    told.to_csv(path, index=False, sep=";", decimal=",", encoding="cp1251")
+    return path
+
+
+def events(name: str) -> list[dict[str, Any]]:
+    """Events of that name, as soon as the server has stored one (it does so every few seconds)."""
+
+    async def found() -> list[dict[str, Any]]:
+        async with get_client() as client:
+            body = {"filter": {"event": {"name": [name]}}}
+            return list((await client._client.post("/events/filter", json=body)).json()["events"])
+
+    for _ in range(40):
+        if stored := asyncio.run(found()):
+            return stored
+        time.sleep(0.5)
+    return []
+
+
+def test_without_labels_the_error_of_amounts_is_neither_realised_nor_estimated(config: Settings) -> None:
+    result = quality(QualityRequest(use_case="income"))
+    assert result.realised.value is None
+    assert isinstance(result.estimated, NotEstimable)
+    assert result.reference is not None
+    assert not result.alarm
+
+
+def test_a_file_of_labels_gives_the_realised_metric_and_the_coverage_of_the_intervals(config: Settings, tmp_path: Path) -> None:
+    path = labels_file(tmp_path, clients(400, 2))
+    assert labels(LabelsRequest(file=str(path))).joined == 400
+    assert join_file(path).duplicates == 400
+    result = quality(QualityRequest(use_case="income"))
+    assert result.realised.rows == 400
+    assert result.realised.value == pytest.approx(result.reference, rel=0.5)
+    assert result.figures["coverage"] == pytest.approx(0.9, abs=0.08)
+    assert not result.alarm
+
+
+def test_a_file_that_says_nothing_of_scores_or_labels_is_refused(config: Settings, tmp_path: Path) -> None:
+    for text, said in (("label;x\n1;2\n", "which scores"), ("score_id;x\nab;2\n", "no labels")):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(RefusedFile, match=said):
+            join_file(tmp_path / "bad.csv")
+
+
+def test_lost_quality_emits_an_event(config: Settings, tmp_path: Path) -> None:
+    frame = clients(400, 4)
+    score(config, frame, SCORED)
+    join_file(labels_file(tmp_path, frame.assign(income=frame.income * 1.6)))
+    result = quality(QualityRequest(use_case="income"))
+    assert result.alarm
+    assert result.loss > config.quality_loss
+    (event,) = events("opora.quality.income")
+    assert event["payload"]["version"] == result.version
+    assert event["payload"]["realised"]["rows"] == 800
