@@ -5,34 +5,30 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Security
+from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp
 
 from bentos.backend import Backend
+from bentos.champion import Following
+from bentos.health_figures import HealthFigures
+from bentos.labels import add_labels
 from clock import now
-from edge.errors import install_error_handlers
-from edge.keys import API_KEY_SCHEME, KeyGuard
+from edge.cors import CrossOrigin
+from edge.documentation import document
+from edge.errors import ErrorAnswer as ErrorAnswer
+from edge.errors import RequestRefused, described, install_error_handlers
+from edge.hosts import HostCheck
+from edge.keys import KeyGuard, Keyring
+from edge.lane import Endpoint, Lane
 from edge.limits import BodyLimit
-from edge.measurements import Measured, Measurements
+from edge.media import MediaTypes
+from edge.observation import Observed
+from edge.rates import Buckets, RateLimit
 from settings import Settings
 
 if TYPE_CHECKING:
-    from registry.models import LoadedModel
-
-
-class Failure(BaseModel):
-    """What went wrong."""
-
-    code: str = Field(description="Machine-readable word.")
-    message: str = Field(description="What is wrong and what to do.")
-    field: str | None = Field(None, description="The offending field, where there is one.")
-
-
-class ErrorAnswer(BaseModel):
-    """Every error of every endpoint."""
-
-    error: Failure
+    from registry.loading import LoadedModel
 
 
 class ModelCard(BaseModel):
@@ -40,32 +36,48 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    use_case: str
+    use_case: str = Field(description="income, prescoring, recommendation or fraud.")
     version: str = Field(description="Version in the registry.")
     sha256: str = Field(description="Hash of the version's manifest, which holds the hashes of its files.")
     trained_at: str | None = Field(description="When it was trained, UTC.")
     age_seconds: float | None = Field(description="Seconds since it was trained.")
     loaded_at: str = Field(description="When this process took it over, UTC.")
-    source: str = Field(description="Where it came from.")
-
-
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer, "description": meaning}
-    for status, meaning in (
-        (401, "no valid X-API-Key"),
-        (413, "body above the limit"),
-        (422, "a field is wrong; the message says which and what is expected"),
-        (503, "no champion yet, or the journal is away; try again after Retry-After"),
+    source: str = Field(description='Where it came from; "cache" = the local copy, because the registry did not answer.')
+    registry_seen_at: str | None = Field(description="When the registry said last which version is in force, UTC.")
+    stale_seconds: float | None = Field(
+        description="Seconds since then: beyond a few polls the registry is away, and a promotion would not be noticed. "
+        "null = it has not answered since this process started."
     )
-}
+
+
+REFUSALS = described(
+    {
+        400: "not HTTP as it should be: an unknown Host, a length that is no number, text that is not UTF-8",
+        401: "no valid X-API-Key",
+        403: "no API keys are configured and the caller is not on this machine",
+        408: "the body did not arrive in time",
+        413: "body above the limit",
+        415: "the body has a format that is not read here",
+        422: "a field is wrong; the message says which and what is expected",
+        429: "more requests than this caller may send; try again after Retry-After",
+        503: "no champion yet, or the journal is away; try again after Retry-After",
+    }
+)
+"""What any endpoint may answer instead of what was asked for."""
+
+_BATCHES = ("/api/v1/score_batch",)
+_UPLOADS = ("/upload/clients", "/upload/transactions", "/upload/transfers", "/api/imports/income-csv", "/api/admin/import/start")
 
 
 def scoring_app(title: str, description: str, backend: Backend) -> FastAPI:
     """An application with `GET /`, `GET /model`, `/docs` and the one error shape; endpoints are added by the service."""
-    app = FastAPI(
-        title=title, description=description, redoc_url=None, responses=REFUSALS, dependencies=[Security(API_KEY_SCHEME)]
-    )
+    app = FastAPI(title=title, description=description, docs_url=None, redoc_url=None, responses=REFUSALS)
+    app.state.quick = {}  # address → what answers plain requests there: see edge.lane
     install_error_handlers(app)
+    app.add_api_route("/metrics", HealthFigures(backend.use_case, backend.config).metrics, include_in_schema=False)
+    _add_probes(app, backend)
+    add_labels(app, backend)
+    document(app, Keyring(backend.config))
 
     @app.get("/", tags=["service"])
     def alive() -> dict[str, str]:
@@ -75,12 +87,12 @@ def scoring_app(title: str, description: str, backend: Backend) -> FastAPI:
     @app.get("/model", tags=["service"])
     def model() -> ModelCard:
         """Which version computes the scores, how old it is and where it came from."""
-        return _model_card(backend.champion.model())
+        return _model_card(backend.champion.model(), backend.champion.following)
 
     return app
 
 
-def _model_card(loaded: LoadedModel) -> ModelCard:
+def _model_card(loaded: LoadedModel, following: Following) -> ModelCard:
     trained_at = loaded.scorer.metadata.get("trained_at")
     return ModelCard(
         use_case=loaded.use_case,
@@ -90,29 +102,55 @@ def _model_card(loaded: LoadedModel) -> ModelCard:
         age_seconds=(now() - datetime.fromisoformat(trained_at)).total_seconds() if trained_at else None,
         loaded_at=loaded.loaded_at.isoformat(),
         source=loaded.source,
+        registry_seen_at=following.seen_at and following.seen_at.isoformat(),
+        stale_seconds=following.stale_seconds,
     )
 
 
-def guarded(app: FastAPI, config: Settings) -> ASGIApp:
-    """`app` behind measurements, keys and the body limit, in this order from outside.
+def _add_probes(app: FastAPI, backend: Backend) -> None:
+    @app.get("/livez", include_in_schema=False)
+    @app.get("/healthz", include_in_schema=False)
+    async def live() -> dict[str, str]:
+        return {"status": "ok"}
 
-    The result is no Starlette object, so that BentoML hands it every path but its own probes: an unknown path gets our 404.
+    @app.get("/readyz", include_in_schema=False)
+    async def ready() -> dict[str, str]:
+        if not backend.champion.ready:
+            raise RequestRefused(503, "not_ready", "no champion is loaded yet", headers={"Retry-After": "1"})
+        return {"status": "ready"}
+
+
+def guarded(app: FastAPI, config: Settings) -> ASGIApp:
+    """`app` behind everything a request passes first. From outside: observation, names, origins, keys, rates, formats, sizes.
+
+    Plain requests to `app.state.quick` pass the same guards on a shorter way. A page or a script meets BentoML only behind
+    it: `bentos.entrance` puts the result in front of the service.
     """
-    measurements = Measurements()
-    measurements.serve(app)
-    return Measured(KeyGuard(BodyLimit(app, config.body_limit), config.api_keys), measurements)
+    larger = dict.fromkeys(_BATCHES, config.batch_body_limit) | dict.fromkeys(_UPLOADS, config.upload_limit)
+    inner: ASGIApp = MediaTypes(BodyLimit(app, config.body_limit, larger, config.body_grace_seconds))
+    toll = None
+    if config.rate_limit_per_second is not None:
+        inner = rates = RateLimit(inner, Buckets(config.rate_limit_per_second, config.rate_limit_burst))
+        toll = rates.refusal
+    keys = KeyGuard(inner, Keyring(config))
+    hosts = HostCheck(CrossOrigin(keys, config.cors_origins), config.host, config.allowed_hosts)
+    observed = Observed(hosts, app.routes)
+    quick: dict[str, Endpoint] = app.state.quick
+    return Lane(observed, quick, (hosts, keys), toll, config.body_limit) if quick else observed
 
 
 def service_options(config: Settings, port: int) -> dict[str, Any]:
-    """Options of `bentoml.service`: one worker on `settings.host`.
+    """Options of `bentoml.service`: `settings.serving_workers` processes on `settings.host`.
 
     BentoML's own access log and request metrics are off, since both carry raw paths and so client codes; ours name the route.
-    Spans are off, since nobody exports them and they cost a quarter of the time.
+    Spans are off, since nobody exports them and they cost a quarter of the time. Its timeout is an hour, since uploads and batch
+    jobs may take long; what is slow to arrive is ended by `edge.limits`.
     """
     return {
-        "workers": 1,
+        "workers": config.serving_workers,
         "http": {"host": config.host, "port": port},
         "tracing": {"excluded_urls": ".*"},
         "metrics": {"enabled": False},
         "logging": {"access": {"enabled": False}},
+        "traffic": {"timeout": 3600},
     }

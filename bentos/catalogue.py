@@ -1,19 +1,19 @@
 """The catalogues that business people edit, read and checked when a service starts."""
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bentos.tariffs import Facts, Tariff
+from bentos.tariffs import Credit, Facts, Tariff
 from edge.errors import validation_refusal
 from features.tables import PRODUCTS, STATUSES
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Tenge = Annotated[float, Field(ge=0, le=1e12)]
 Months = Annotated[int, Field(ge=1, le=600)]
+_LARGEST_PAYMENT_SHARE = 0.5
 _SEGMENTS = ("low", "middle", "high", "premium")
 
 
@@ -49,37 +49,6 @@ class Segments(Entry):
     def of(self, income: float, borders: tuple[float, ...]) -> Segment:
         """The segment of a monthly income, tenge; `borders` are the incomes at which the second, third, … segment begins."""
         return self.segment[sum(income >= border for border in borders)]
-
-
-class Bank(Entry):
-    """The terms of a partner bank; rates are shares, amounts tenge, terms months."""
-
-    name: str
-    rate_yearly: Share
-    fee: Share
-    least_amount: Tenge
-    largest_amount: Tenge
-    shortest_term: Months
-    longest_term: Months
-
-    def lends(self, amount: float, term: float) -> bool:
-        """Whether the loan lies within the bank's limits."""
-        return self.least_amount <= amount <= self.largest_amount and self.shortest_term <= term <= self.longest_term
-
-
-class Reference(Entry):
-    """The loan that an offer is compared with."""
-
-    rate_yearly: Share
-    amount: Tenge
-    term: Months
-
-
-class Banks(Entry):
-    """catalogues/banks.toml"""
-
-    reference: Reference
-    bank: Mapping[str, Bank]
 
 
 class Eligibility(Entry):
@@ -128,6 +97,16 @@ class Product(Entry):
             self.reason.format(fact="1", benefit="1")
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(f"reason may only use the placeholders {{fact}} and {{benefit}}, not {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _lends_with_care(self) -> "Product":
+        share = self.eligibility.largest_payment_share
+        if isinstance(self.tariff, Credit) and (share is None or share > _LARGEST_PAYMENT_SHARE):
+            raise ValueError(
+                f"credit needs eligibility.largest_payment_share of at most {_LARGEST_PAYMENT_SHARE}: it is never offered to "
+                "those whose payments exceed half of income"
+            )
         return self
 
 

@@ -6,9 +6,19 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from bentos.bodies import Body
+from bentos.whole import WHOLE
 from clock import now
 
 _MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?)?Z?", re.ASCII)
@@ -18,7 +28,7 @@ _EARLIEST_JOB = datetime(1940, 1, 1)  # noqa: DTZ001 - forms carry naive UTC
 
 Text = Annotated[str | None, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 
-Flag = Annotated[int, Field(ge=0, le=1)] | None
+Flag = Annotated[int, Field(ge=0, le=1), WHOLE] | None
 
 
 def parse_moment(text: str) -> datetime:
@@ -43,28 +53,32 @@ def _is_moment(text: str) -> str:
     return text
 
 
-Moment = Annotated[str, StringConstraints(max_length=40), AfterValidator(_is_moment)] | None
+_MOMENT_SCHEMA = {
+    "type": "string",
+    "pattern": r"^(19|20)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?)?Z?$",
+}
+Moment = Annotated[str, StringConstraints(max_length=40), AfterValidator(_is_moment), WithJsonSchema(_MOMENT_SCHEMA)] | None
 
 
 class ApplicationForm(Body):
     """The 16 fields of the form, bare or as `{"features": {…}}`; all optional. Amounts in tenge, the term in months."""
 
     birthdate: Moment = Field(None, description="Date of birth.")
-    education: Text = None
-    employment_status: Text = None
+    education: Text = Field(None, description="Level of education.")
+    employment_status: Text = Field(None, description="Employed, self-employed, retired, …")
     value: Text = Field(None, description="Work experience, as text.")
     jobstartdate: Moment = Field(None, description="First day at the present job.")
-    position: Text = None
+    position: Text = Field(None, description="Position at the present job.")
     monthprofit: Annotated[float, Field(ge=0, le=1e9)] | None = Field(None, description="Income, tenge a month.")
     monthexpense: Annotated[float, Field(ge=0, le=1e9)] | None = Field(None, description="Expenses, tenge a month.")
     gender: Flag = Field(None, description="0 male, 1 female.")
-    family_status: Text = None
+    family_status: Text = Field(None, description="Married, single, …")
     childcount: Annotated[float, Field(ge=0, le=30)] | None = Field(None, description="Number of children.")
     snils: Flag = Field(None, description="1 = the insurance number was given.")
     merch_code: Text = Field(None, description="Code of the shop.")
     loan_amount: Annotated[float, Field(ge=0, le=1e10)] | None = Field(None, description="Amount asked for, tenge.")
     loan_term: Annotated[float, Field(ge=0, le=600)] | None = Field(None, description="Term asked for, months.")
-    goods_category: Text = None
+    goods_category: Text = Field(None, description="What the loan is to pay for.")
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,12 +1,13 @@
 """The prescoring features of one form, by the very expressions that made the training frame."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import duckdb
 import ibis
+import pandas as pd
 import pyarrow
 
 from features.sets import FEATURE_SETS
@@ -27,11 +28,18 @@ class FormFeatures:
 
     def __call__(self, form: Mapping[str, Any], at: datetime) -> dict[str, Any]:
         """Features of `form` (columns of the applications table), handed in at `at` (naive UTC); None = missing."""
-        row = {**form, "application_id": "", "as_of": at, "created_at": at}
-        table = pyarrow.Table.from_pylist([row], schema=self._schema)
         with self._lock:
-            self._connection.register("form", table)
-            answer = self._connection.execute(self._sql)
+            answer = self._asked([form], at)
             names = [column[0] for column in answer.description]
             (values,) = answer.fetchall()
         return dict(zip(names, values, strict=True))
+
+    def frame(self, forms: Sequence[Mapping[str, Any]], at: datetime) -> pd.DataFrame:
+        """One row of features for each form, in order; `at` as for one form."""
+        with self._lock:
+            return self._asked(forms, at).df()
+
+    def _asked(self, forms: Sequence[Mapping[str, Any]], at: datetime) -> duckdb.DuckDBPyConnection:
+        rows = [{**form, "application_id": "", "as_of": at, "created_at": at} for form in forms]
+        self._connection.register("form", pyarrow.Table.from_pylist(rows, schema=self._schema))
+        return self._connection.execute(self._sql)

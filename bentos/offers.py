@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from bentos.catalogue import Banks
+from bentos.banks import Banks
 from bentos.tariffs import instalment
 
 

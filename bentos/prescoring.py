@@ -2,135 +2,103 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from datetime import UTC
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import timedelta
+from typing import Annotated, Any
 
 import bentoml
-from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import FastAPI, Query
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
-from bentos.application import guarded, scoring_app, service_options
+from bentos.application import REFUSALS, ErrorAnswer, guarded, scoring_app, service_options
 from bentos.backend import Backend
-from bentos.catalogue import Banks, load_catalogue
+from bentos.entrance import entrance
 from bentos.form import ApplicationForm
-from bentos.form_features import FormFeatures
-from bentos.offers import Offer, offers
-from bentos.reasons import Reason, reasons
-from bentos.rows import frame_of, seen_by
+from bentos.prescoring_decision import PrescoringResult
+from bentos.prescoring_tasks import Prescoring
+from bentos.prescoring_worker import QueueWorker
 from bentos.served import Served
-from clock import now
-from features.sets import FEATURE_SETS
 from settings import settings
 
-if TYPE_CHECKING:
-    from registry.models import LoadedModel
-
-Decision = Literal["approve", "decline"]
-
-
-class BankDecision(BaseModel):
-    """What a bank would probably say."""
-
-    probability: float = Field(description="Probability of approval, 0 to 1.")
-    decision: Decision = Field(description="approve when the probability reaches the bank's threshold, otherwise decline.")
+_STATE_REFUSALS: dict[int | str, dict[str, Any]] = REFUSALS | {404: {"model": ErrorAnswer, "description": "no such task"}}
+_RESULT_REFUSALS: dict[int | str, dict[str, Any]] = _STATE_REFUSALS | {
+    409: {"model": ErrorAnswer, "description": "not computed yet; ask /check_state"},
+}
+TaskId = Annotated[
+    str, Query(pattern="^[0-9a-f]{32}$", description="From /upload_features.", examples=["9f86d081884c7d659a2feaa0c55ad015"])
+]
 
 
-class PrescoringResult(BaseModel):
-    """The likely decisions: one further field for each bank that the model knows (bank_a, bank_b, …)."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-    __pydantic_extra__: dict[str, BankDecision]
+class Accepted(BaseModel):
+    """A form that will be computed, whatever happens to the service."""
 
     task_id: str = Field(description="The same form has the same id.")
-    offers: list[Offer] = Field(description="Banks that would approve, best first by expected value.")
-    reasons: dict[str, list[Reason]] = Field(description="By bank: at most four factors that carried its decision.")
-    missing: list[str] = Field(description="Form fields that were not given; the model did without them.")
-    model_version: str = Field(description="Registry version that computed it.")
-    score_id: str = Field(description="Names the row of the journal.")
+    is_complete: bool = Field(description="true when this form was computed before and its result is there.")
 
 
-class Prescoring:
-    """Scores forms over an opened backend."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._banks = load_catalogue(Banks, backend.config.catalogues)
-        self._features = FormFeatures()
-        self._known = {column.name: column for column in FEATURE_SETS["prescoring"].columns}
-
-    def score(self, form: ApplicationForm) -> PrescoringResult:
-        """Every bank's likely decision; the journal row is durable when this returns."""
-        started = time.perf_counter()
-        model = self._backend.champion.model()
-        columns = form.columns()
-        row = seen_by(model.scorer, self._features(columns, now().astimezone(UTC).replace(tzinfo=None)))
-        predictions = self._backend.predict(model, frame_of(row), started, None)
-        decisions = {bank: _decision(model, bank, float(probability[0])) for bank, probability in predictions.items()}
-        kept = self._backend.row(
-            model,
-            row,
-            {bank: decision.probability for bank, decision in decisions.items()},
-            started,
-            None,
-            {bank: decision.decision for bank, decision in decisions.items()},
-        )
-        result = PrescoringResult(
-            task_id=form.task_id(),
-            **decisions,
-            offers=self._offers(form, decisions),
-            reasons=self._reasons(model, row, decisions),
-            missing=[name for name, value in columns.items() if value is None],
-            model_version=model.version,
-            score_id=kept.score_id,
-        )
-        self._backend.keep([kept])
-        return result
-
-    def _offers(self, form: ApplicationForm, decisions: Mapping[str, BankDecision]) -> list[Offer]:
-        approving = {bank: decision.probability for bank, decision in decisions.items() if decision.decision == "approve"}
-        return offers(self._banks, approving, form.loan_amount, form.loan_term)
-
-    def _reasons(
-        self, model: LoadedModel, row: Mapping[str, Any], decisions: Mapping[str, BankDecision]
-    ) -> dict[str, list[Reason]]:
-        frame = frame_of(row)
-        return {
-            bank: reasons(
-                model.scorer.columns,
-                model.scorer.contributions(frame, bank)[0],
-                decision.decision == "approve",
-                self._known,
-            )
-            for bank, decision in decisions.items()
-        }
-
-
-def _decision(model: LoadedModel, bank: str, probability: float) -> BankDecision:
-    approved = probability >= model.scorer.thresholds[bank]["approve"]
-    return BankDecision(probability=probability, decision="approve" if approved else "decline")
-
-
-def prescoring_app(backend: Backend) -> FastAPI:
-    """The application of the prescoring service over an opened backend."""
-    prescoring = Prescoring(backend)
+def prescoring_app(backend: Backend, prescoring: Prescoring | None = None, worker: QueueWorker | None = None) -> FastAPI:
+    """The application of the prescoring service over an opened backend; `worker` is told of new forms."""
+    forms = prescoring or Prescoring(backend)
     app = scoring_app("Opora: prescoring", "The likely decision of every partner bank on one form.", backend)
+    _lead_to_documentation(app)
 
-    @app.post("/prescore", tags=["prescoring"])
-    def prescore(form: ApplicationForm) -> PrescoringResult:
-        """Decisions, reasons and offers for one form, given bare or as `{"features": {…}}`."""
-        return prescoring.score(form)
+    @app.post("/upload_features", tags=["prescoring"], status_code=201)
+    def upload_features(form: ApplicationForm) -> Accepted:
+        """Accept a form, bare or as `{"features": {…}}`. The same form has the same `task_id` and is computed once."""
+        complete = forms.upload(form)
+        if worker is not None:
+            worker.call()
+        return Accepted(task_id=form.task_id(), is_complete=complete)
+
+    @app.get("/check_state", tags=["prescoring"], responses=_STATE_REFUSALS)
+    @app.get("/check_task", tags=["prescoring"], responses=_STATE_REFUSALS)
+    def check_state(task_id: TaskId) -> bool:
+        """true once /get_result has an answer for this form, false while it waits."""
+        return forms.is_complete(task_id)
+
+    @app.get("/get_result", tags=["prescoring"], response_model=PrescoringResult, responses=_RESULT_REFUSALS)
+    def get_result(task_id: TaskId) -> Response:
+        """The result as it was computed, by the model version that it names; 422 when the form could not be scored."""
+        return _json(forms.result(task_id))
+
+    @app.post("/prescore", tags=["prescoring"], response_model=PrescoringResult)
+    def prescore(form: ApplicationForm) -> Response:
+        """The same for callers that wait; a form that was computed before gets its stored result."""
+        return _json(forms.prescore(form))
 
     return app
 
 
+def _json(text: str) -> Response:
+    return Response(text, media_type="application/json")
+
+
+def _lead_to_documentation(app: FastAPI) -> None:
+    """`GET /` leads to /docs here, where the other services tell that they are alive."""
+    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", None) != "/"]
+    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+
+
 BACKEND = Backend("prescoring", settings())
+PRESCORING = Prescoring(BACKEND)
+WORKER = QueueWorker(PRESCORING, timedelta(days=settings().prescoring_retention_days))
 
 
+@entrance(guarded(prescoring_app(BACKEND, PRESCORING, WORKER), settings()), "prescoring", settings())
 @bentoml.service(**service_options(settings(), 3002))
-@bentoml.asgi_app(guarded(prescoring_app(BACKEND), settings()))
 class PrescoringService(Served):
-    """The prescoring application under BentoML."""
+    """The prescoring application under BentoML, with a thread that works off the queue."""
 
     backend = BACKEND
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    def start(self) -> None:
+        """Open the databases, follow the champion and work off the queue."""
+        super().start()
+        WORKER.start()
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """Finish the form at hand and flush the journal."""
+        WORKER.stop()
+        super().stop()

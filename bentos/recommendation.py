@@ -4,96 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import bentoml
 from fastapi import FastAPI, Path
-from pydantic import BaseModel, ConfigDict, Field
 
 from bentos.application import guarded, scoring_app, service_options
 from bentos.backend import Backend
 from bentos.bodies import ClientCode
-from bentos.catalogue import Product, Products, load_catalogue
+from bentos.catalogue import Products
 from bentos.clients import CLIENT_REFUSALS, unknown_client, without_features
+from bentos.entrance import entrance
 from bentos.facts import facts_of
+from bentos.recommendation_answers import Recommendation
+from bentos.recommendation_desk import Desk
+from bentos.recommendation_ranking import MOST, Candidate, Scored, candidates, decision, ranked, reason_text
+from bentos.recommendation_routes import add_batch_routes
 from bentos.rows import frame_of, records_of, seen_by
 from bentos.served import Served
-from bentos.tariffs import Benefit, Facts
-from features.holdings import PRODUCT_SLUGS, with_products
+from features.holdings import with_products
 from settings import settings
 
 if TYPE_CHECKING:
-    from registry.models import LoadedModel
-
-MOST = 4
-
-
-class Recommendation(BaseModel):
-    """A product for a client, and why."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    product: str = Field(description="Name of the product.")
-    expected_benefit: float = Field(description="What the client gains over the next 12 months by the product's tariff, tenge.")
-    propensity: float = Field(description="Probability that the client accepts, 0 to 1.")
-    rank: int = Field(description="1 = highest expected value (benefit × propensity).")
-    reason: str = Field(description="Why, in Russian.")
-    model_version: str = Field(description="Registry version that computed the propensity.")
-    score_id: str = Field(description="Names the row of the journal.")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A product that a client may have and would gain from."""
-
-    product: Product
-    benefit: Benefit
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A candidate with what the model saw and said."""
-
-    candidate: Candidate
-    row: dict[str, Any]
-    propensity: float
-
-    @property
-    def expected_value(self) -> float:
-        """Benefit × propensity, tenge."""
-        return self.candidate.benefit.tenge * self.propensity
-
-
-def candidates(products: Products, profile: Mapping[str, Any], behaviour: Mapping[str, Any], facts: Facts) -> list[Candidate]:
-    """The products that the client does not hold, is eligible for and gains from (at least a tenge a year)."""
-    possible = (
-        product
-        for product in products.product
-        if not behaviour.get(f"holds_{PRODUCT_SLUGS[product.name]}")
-        and product.eligibility.admits(profile["age"], profile["status"], facts)
-    )
-    found = [Candidate(product, product.tariff.benefit(facts)) for product in possible]
-    return [candidate for candidate in found if candidate.benefit.tenge >= 1]
-
-
-def amount_text(tenge: float) -> str:
-    """`27 400 ₸`"""
-    return f"{tenge:,.0f} ₸".replace(",", " ")
-
-
-def reason_text(candidate: Candidate) -> str:
-    """The catalogue's sentence with the client's own figures."""
-    benefit = candidate.benefit
-    return candidate.product.reason.format(fact=amount_text(benefit.fact), benefit=amount_text(benefit.tenge))
+    from registry.loading import LoadedModel
 
 
 class Recommender:
     """Ranks products over an opened backend."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, products: Products) -> None:
         self._backend = backend
-        self._products = load_catalogue(Products, backend.config.catalogues)
+        self._products = products
 
     def recommend(self, client_code: str) -> list[Recommendation]:
         """The best products of a client, at most four; the rows of all that were scored are durable when this returns.
@@ -107,7 +48,7 @@ class Recommender:
         found = candidates(self._products, profile, behaviour, facts_of(profile, behaviour))
         if not found:
             return []
-        ranked = sorted(self._score(model, found, behaviour, started, client_code), key=_order)
+        ordered = ranked(self._score(model, found, behaviour, started, client_code))
         kept = [
             self._backend.row(
                 model,
@@ -115,9 +56,9 @@ class Recommender:
                 {"accepted": scored.propensity},
                 started,
                 client_code,
-                {"accepted": "recommended" if place < MOST else "not recommended"},
+                decision(place),
             )
-            for place, scored in enumerate(ranked)
+            for place, scored in enumerate(ordered)
         ]
         self._backend.keep(kept)
         return [
@@ -130,7 +71,7 @@ class Recommender:
                 model_version=model.version,
                 score_id=row.score_id,
             )
-            for place, (scored, row) in enumerate(zip(ranked[:MOST], kept, strict=False), start=1)
+            for place, (scored, row) in enumerate(zip(ordered[:MOST], kept, strict=False), start=1)
         ]
 
     def _known(self, client_code: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -156,17 +97,17 @@ class Recommender:
         return [Scored(*parts) for parts in zip(found, rows, map(float, propensities), strict=True)]
 
 
-def _order(scored: Scored) -> tuple[float, str]:
-    return -scored.expected_value, scored.candidate.product.name
-
-
 def recommendation_app(backend: Backend) -> FastAPI:
     """The application of the recommendation service over an opened backend."""
-    recommender = Recommender(backend)
-    app = scoring_app("Opora: recommendation", "The next best products of a client.", backend)
+    desk = Desk(backend)
+    recommender = Recommender(backend, desk.products)
+    app = scoring_app("Opora: recommendation", "The next best products of a client, and the push texts that say so.", backend)
+    add_batch_routes(app, desk, backend.config)
 
     @app.get("/recommendations/{client_code}", tags=["recommendation"], responses=CLIENT_REFUSALS)
-    def recommendations(client_code: Annotated[ClientCode, Path(examples=["12345"])]) -> list[Recommendation]:
+    def recommendations(
+        client_code: Annotated[ClientCode, Path(description="The bank's code of the client.", examples=["12345"])],
+    ) -> list[Recommendation]:
         """The top products by expected value; fewer than four when the client is eligible for, or gains from, fewer."""
         return recommender.recommend(client_code)
 
@@ -176,8 +117,8 @@ def recommendation_app(backend: Backend) -> FastAPI:
 BACKEND = Backend("recommendation", settings())
 
 
+@entrance(guarded(recommendation_app(BACKEND), settings()), "recommendation", settings())
 @bentoml.service(**service_options(settings(), 3003))
-@bentoml.asgi_app(guarded(recommendation_app(BACKEND), settings()))
 class RecommendationService(Served):
     """The recommendation application under BentoML."""
 

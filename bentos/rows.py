@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pandas as pd
 from pydantic import PlainValidator, StringConstraints, WithJsonSchema
 
-from edge.errors import RequestRefused
+from edge.errors import RequestRefused, repeatable
 
 if TYPE_CHECKING:
     from registry.scorer import Scorer
@@ -47,8 +47,8 @@ def check_given(given: Mapping[str, Any], scorer: Scorer) -> None:
     """
     unknown = [name for name in given if name not in scorer.columns]
     if unknown:
-        named = ", ".join(unknown[:5])
-        raise RequestRefused(422, "unknown_feature", f"the model has no feature {named}", f"features.{unknown[0]}")
+        named = [repeatable(name) for name in unknown[:5]]
+        raise RequestRefused(422, "unknown_feature", f"the model has no feature {', '.join(named)}", f"features.{named[0]}")
     for column in scorer.columns_:
         value = given.get(column.name)
         if value is not None and isinstance(value, str) != (column.vocabulary is not None):

@@ -48,10 +48,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class Benefit:
-    """`tenge` over 12 months, and the `fact` it rests on (tenge; what it is depends on the kind of tariff)."""
+    """`tenge` over 12 months, and the `fact` it rests on (tenge; what it is depends on the kind of tariff).
+
+    `capped`: the tariff's monthly cap cuts the benefit, so that it is less than the rate promises.
+    """
 
     tenge: float
     fact: float
+    capped: bool = False
 
 
 class _Tariff(BaseModel):
@@ -77,7 +81,7 @@ class Cashback(_ByCategory):
 
     def benefit(self, facts: Facts) -> Benefit:
         spent = _spent(facts, self.categories or tuple(CATEGORIES))
-        return Benefit(MONTHS * min(self.rate * spent, self.monthly_cap), spent)
+        return _up_to(self.monthly_cap, self.rate * spent, spent)
 
 
 class TopCashback(_Tariff):
@@ -90,7 +94,7 @@ class TopCashback(_Tariff):
 
     def benefit(self, facts: Facts) -> Benefit:
         spent = sum(sorted(facts.spending.values(), reverse=True)[: self.count])
-        return Benefit(MONTHS * min(self.rate * spent, self.monthly_cap), spent)
+        return _up_to(self.monthly_cap, self.rate * spent, spent)
 
 
 class Tier(_Tariff):
@@ -119,11 +123,14 @@ class TieredCashback(_ByCategory):
             raise ValueError("tiers have to begin at from_balance = 0 and rise")
         return self
 
+    def rate(self, balance: float) -> float:
+        """The share of all purchases at this balance, tenge; below the first tier the first tier's."""
+        return [tier.rate for tier in self.tiers if balance >= tier.from_balance or tier.from_balance == 0][-1]
+
     def benefit(self, facts: Facts) -> Benefit:
-        rate = [tier.rate for tier in self.tiers if facts.balance >= tier.from_balance or tier.from_balance == 0][-1]
         spent = sum(facts.spending.values())
-        monthly = rate * spent + self.extra_rate * _spent(facts, self.categories)
-        return Benefit(MONTHS * min(monthly, self.monthly_cap), spent)
+        monthly = self.rate(facts.balance) * spent + self.extra_rate * _spent(facts, self.categories)
+        return _up_to(self.monthly_cap, monthly, spent)
 
 
 class Deposit(_Tariff):
@@ -155,7 +162,7 @@ class Fees(_Tariff):
     monthly_cap: Amount
 
     def benefit(self, facts: Facts) -> Benefit:
-        return Benefit(MONTHS * min(self.fee * facts.transferred, self.monthly_cap), facts.transferred)
+        return _up_to(self.monthly_cap, self.fee * facts.transferred, facts.transferred)
 
 
 class Credit(_Tariff):
@@ -191,6 +198,10 @@ def instalment(amount: float, rate_yearly: float, term: float) -> float:
     if monthly == 0:
         return amount / term
     return float(amount * monthly / (1 - (1 + monthly) ** -term))
+
+
+def _up_to(cap: float, monthly: float, fact: float) -> Benefit:
+    return Benefit(MONTHS * min(monthly, cap), fact, monthly > cap)
 
 
 def _spent(facts: Facts, categories: tuple[str, ...]) -> float:

@@ -14,7 +14,9 @@ from features.sets import FEATURE_SETS
 from features.tables import BANKS, PRODUCTS
 from registry import models
 from registry.encoding import encode, learn_columns
-from registry.scorer import REFERENCE, Output, inverse_link, write_manifest
+from registry.golden import write_golden
+from registry.outputs import Interval, Member, Output, inverse_link
+from registry.scorer import REFERENCE, write_manifest
 from settings import Settings
 
 OUTPUTS = {"income": ("income",), "prescoring": BANKS, "recommendation": ("accepted",), "fraud": ("fraud",)}
@@ -53,9 +55,12 @@ def fit(use_case: str, folder: Path, seed: int) -> None:
         parameters = {"objective": objective, "verbose": -1, "seed": seed, "num_threads": 1, "num_leaves": 7}
         booster = lightgbm.train(parameters, data, 20)
         booster.save_model(folder / f"{output}.txt")
-        outputs.append(Output(output, "lightgbm", f"{output}.txt", link, 0.4 if link == "log" else None))
+        member = Member("lightgbm", f"{output}.txt", 1.0)
+        interval = Interval(member, member, (), (0.4,)) if link == "log" else None
+        outputs.append(Output(output, link, (member,), interval=interval))
         frame[f"prediction_{output}"] = inverse_link(link, np.asarray(booster.predict(matrix, raw_score=True)))
     frame.to_parquet(folder / REFERENCE)
+    write_golden(folder, columns, tuple(outputs))
     metadata = {"use_case": use_case, "trained_at": "2026-01-01T00:00:00+00:00", "seed": seed}
     write_manifest(folder, columns, tuple(outputs), THRESHOLDS.get(use_case, {}), metadata)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bentos.catalogue import Bank, Banks, CatalogueError, Eligibility, Products, Segments, load_catalogue
+from bentos.banks import Bank, Banks
+from bentos.catalogue import CatalogueError, Eligibility, Products, Segments, load_catalogue
 from bentos.offers import offers
 from bentos.tariffs import Facts, instalment
 from features.tables import BANKS, PRODUCTS
@@ -35,6 +36,12 @@ def test_every_product_and_bank_of_the_data_is_in_the_catalogues() -> None:
         ("products.toml", "least_age = 18", "least_agee = 18", "least_agee"),
         ("products.toml", 'name = "Ипотека"', 'name = "Ипотекa"', "each of these products"),
         ("products.toml", "до {fact}", "до {facts}", "placeholders"),
+        ("products.toml", "largest_payment_share = 0.5", "largest_payment_share = 0.6", "half of income"),
+        ("products.toml", "largest_payment_share = 0.5", "", "half of income"),
+        ("products.toml", "monthly_cap = 50_000", "", "monthly_cap"),
+        ("products.toml", "term = 36", "term = 6", "term"),
+        ("products.toml", "count = 3", "count = 30", "count"),
+        ("products.toml", "from_balance = 6_000_000", "from_balance = 500_000", "rise"),
         ("products.toml", "[[product]]", "[[product]", "not valid TOML"),
         ("banks.toml", "fee = 0.02", "fee = -0.02", "bank.bank_c.fee"),
         ("banks.toml", "[reference]", "[refference]", "reference"),

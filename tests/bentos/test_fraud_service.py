@@ -1,6 +1,7 @@
 """Promises of POST /api/v1/score_transaction."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,7 +13,10 @@ from starlette.testclient import TestClient
 
 from bentos.application import guarded
 from bentos.backend import Backend
-from bentos.fraud import TransactionScoringRequest, check_thresholds, fraud_app, model_row, risk_level
+from bentos.fraud import fraud_app
+from bentos.fraud_requests import TransactionScoringRequest
+from bentos.fraud_rows import FraudRows
+from bentos.fraud_scoring import borders, check_thresholds, risk_levels
 from clock import now
 from edge.keys import ConfigurationError
 from features.sets import fill_missing
@@ -63,7 +67,7 @@ def test_the_answer_has_exactly_the_contracts_fields_and_its_row_is_in_the_journ
     assert answer.status_code == 200
     body = answer.json()
     assert set(body) == {"fraud_probability", "risk_level", "model_version", "score_id"}
-    assert UUID(body["score_id"]).version == 4
+    assert UUID(body["score_id"]).version == 7
     row = journalled(backend, body["score_id"])
     assert row.prediction_fraud == body["fraud_probability"]
     assert row.decision_fraud == body["risk_level"]
@@ -90,7 +94,9 @@ MONDAY = datetime(2026, 1, 5, 15, 30, tzinfo=UTC)
 
 
 def seen(backend: Backend, request: dict[str, object], online: dict[str, object]) -> dict[str, object]:
-    return model_row(backend.champion.model().scorer, TransactionScoringRequest.model_validate(request), online, MONDAY)
+    columns = backend.champion.model().scorer.columns
+    values = FraudRows(columns).one(TransactionScoringRequest.model_validate(request), online, MONDAY)
+    return dict(zip(columns, values, strict=True))
 
 
 def test_given_features_win_over_online_ones_and_null_is_looked_up(backend: Backend) -> None:
@@ -182,12 +188,64 @@ THRESHOLDS = {"medium": 0.26, "high": 0.8}
     ("probability", "level"), [(0, "low"), (0.2599, "low"), (0.26, "medium"), (0.7999, "medium"), (0.8, "high")]
 )
 def test_the_level_follows_the_thresholds_of_the_model(probability: float, level: str) -> None:
-    assert risk_level(probability, THRESHOLDS, Settings()) == level
+    assert risk_levels([probability], borders(THRESHOLDS, Settings())) == [level]
 
 
 def test_settings_override_the_thresholds_one_by_one() -> None:
-    assert risk_level(0.3, THRESHOLDS, Settings(risk_threshold_medium=0.5)) == "low"
-    assert risk_level(0.3, THRESHOLDS, Settings(risk_threshold_high=0.3)) == "high"
+    assert borders(THRESHOLDS, Settings(risk_threshold_medium=0.5)) == (0.5, 0.8)
+    assert borders(THRESHOLDS, Settings(risk_threshold_high=0.3)) == (0.26, 0.3)
+
+
+def test_a_payment_above_both_borders_is_high_however_they_lie() -> None:
+    assert risk_levels([0.3], borders(THRESHOLDS, Settings(risk_threshold_high=0.1))) == ["high"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "level"),
+    [({"high": 0.0}, "high"), ({"medium": 0.0, "high": 1.0}, "medium"), ({"medium": 1.0, "high": 1.0}, "low")],
+)
+@pytest.mark.parametrize("path", [PATH, "/api/v1/score_batch", "/api/v1/explain_transaction"])
+def test_the_level_answered_and_kept_follows_the_thresholds(
+    backend: Backend, path: str, overrides: dict[str, float], level: str
+) -> None:
+    config = backend.config.model_copy(update={f"risk_threshold_{name}": value for name, value in overrides.items()})
+    strict = Backend("fraud", config)
+    strict.champion, strict.journal, strict.online, strict.shadow = (
+        backend.champion,
+        backend.journal,
+        backend.online,
+        backend.shadow,
+    )
+    client = TestClient(guarded(fraud_app(strict), config), base_url="http://127.0.0.1")
+    body = client.post(path, json={"items": [EXAMPLE]} if path.endswith("batch") else EXAMPLE).json()
+    answer = body["results"][0] if "results" in body else body
+    assert answer["risk_level"] == level
+    assert journalled(backend, answer["score_id"]).decision_fraud == level
+
+
+def test_a_version_that_cannot_be_prepared_is_told_to_the_follower(backend: Backend) -> None:
+    fresh = Backend("fraud", backend.config)
+    fraud_app(fresh)
+    model = backend.champion.model()
+    without = replace(model, scorer=replace(model.scorer, thresholds={}))
+    with pytest.raises(KeyError):
+        fresh._prepare(without)
+
+
+def test_a_model_that_fails_on_a_payment_is_journalled_as_failed(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("canary 4711")
+
+    monkeypatch.setattr("registry.fast.FastScorer.predict_one", broken)
+    monkeypatch.setattr("registry.fast.FastScorer.predict", broken)
+    client = TestClient(guarded(fraud_app(backend), backend.config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+    before = now()
+    assert client.post(PATH, json=EXAMPLE).status_code == 500
+    assert client.post("/api/v1/score_batch", json={"items": [EXAMPLE, {"amount": 7}]}).status_code == 500
+    rows = backend.journal.window("fraud", before, now() + timedelta(minutes=1))
+    assert rows.status.tolist() == ["failed"] * 3
+    assert sorted(rows.feature_amount) == [7, 31000, 31000]
+    assert set(rows.error) == {"RuntimeError"}
 
 
 def test_thresholds_that_contradict_each_other_stop_the_start() -> None:

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from bentos.application import guarded
 from bentos.backend import Backend
 from bentos.facts import facts_of
-from bentos.recommendation import amount_text, recommendation_app
+from bentos.push_grammar import amount_text
+from bentos.recommendation import recommendation_app
 from clock import now
 from features.tables import PRODUCTS
 
@@ -134,12 +135,6 @@ def test_the_reason_is_russian_and_names_the_benefit(client: TestClient) -> None
         assert re.search("[а-я]", str(item["reason"]))
         assert amount_text(float(str(item["expected_benefit"]))) in str(item["reason"])
         assert "{" not in str(item["reason"])
-
-
-def test_amounts_are_written_in_groups_of_three() -> None:
-    assert amount_text(27_400) == "27 400 ₸"
-    assert amount_text(999.6) == "1 000 ₸"
-    assert amount_text(0) == "0 ₸"
 
 
 def test_an_unknown_client_is_404_and_one_without_features_409(client: TestClient) -> None:

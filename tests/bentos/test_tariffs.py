@@ -74,6 +74,14 @@ def test_the_premium_card_returns_at_most_a_hundred_thousand_a_month() -> None:
     assert product("Премиальная карта").benefit(spending(groceries=90_000_000)).tenge == 1_200_000
 
 
+def test_a_benefit_says_when_the_cap_cuts_it() -> None:
+    tariff = Cashback(kind="cashback", rate=0.01, monthly_cap=1_500)
+    assert not tariff.benefit(spending(taxi=150_000)).capped
+    assert tariff.benefit(spending(taxi=150_001)).capped
+    assert TopCashback(kind="top_cashback", rate=0.1, count=1, monthly_cap=100).benefit(spending(taxi=1_001)).capped
+    assert Fees(kind="fees", fee=0.5, monthly_cap=10).benefit(Facts({}, 0, 0, 0, 0, 0, transferred=21)).capped
+
+
 def test_tiers_have_to_begin_at_zero_and_rise() -> None:
     for starts in ((1.0,), (0.0, 5.0, 2.0), (0.0, 0.0)):
         with pytest.raises(ValueError, match="tiers"):

@@ -1,0 +1,139 @@
+"""The fraud service as processes: what was answered survives their death, one or several of them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from clock import now
+from database import open_database
+from monitoring.journal import Journal
+from settings import PROJECT, Settings
+
+pytestmark = pytest.mark.integration
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+class Service:
+    """The fraud service under BentoML in a process group of its own."""
+
+    def __init__(self, var: Path, workers: int) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = var / f"fraud-{port}.log"
+        settings = {"OPORA_VAR": str(var), "OPORA_SERVING_WORKERS": str(workers), "BENTOML_HOME": str(var / "bentoml")}
+        command = [sys.executable, "-m", "bentoml", "serve", "bentos.fraud:FraudService", "--port", str(port)]
+        with self.log.open("w") as log:
+            env = os.environ | settings | {"PYTHONPATH": str(PROJECT)}
+            self._process = subprocess.Popen(command, env=env, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + 90
+        while not self._ready():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                pytest.fail(f"never ready:\n{self.log.read_text()}")
+            time.sleep(0.1)
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(self.url + "/readyz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+@pytest.fixture
+def serve(bank: Settings, promote: Callable[[str, int], str]) -> Iterator[Callable[[int], Service]]:
+    promote("fraud", 1)
+    started: list[Service] = []
+
+    def service(workers: int) -> Service:
+        started.append(Service(bank.var, workers))
+        started[-1].wait()
+        return started[-1]
+
+    yield service
+    for one in started:
+        one.kill()
+
+
+def single(client: httpx.Client) -> list[str]:
+    answer = client.post("/api/v1/score_transaction", json={"amount": 5})
+    return [answer.json()["score_id"]] if answer.status_code == 200 else []
+
+
+def batch(client: httpx.Client) -> list[str]:
+    answer = client.post("/api/v1/score_batch", json={"items": [{"amount": index} for index in range(50)]})
+    return [result["score_id"] for result in answer.json()["results"]] if answer.status_code == 200 else []
+
+
+def lines(client: httpx.Client) -> list[str]:
+    body = "\n".join(json.dumps({"amount": index}) for index in range(50))
+    answer = client.post("/api/v1/score_batch", content=body, headers={"Content-Type": "application/x-ndjson"})
+    return [json.loads(line)["score_id"] for line in answer.text.splitlines()] if answer.status_code == 200 else []
+
+
+def arrow(client: httpx.Client) -> list[str]:
+    sink, table = pa.BufferOutputStream(), pa.table({"amount": [float(index) for index in range(50)]})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    answer = client.post("/api/v1/score_batch", content=bytes(sink.getvalue()), headers={"Content-Type": ARROW})
+    return pa.ipc.open_stream(answer.content).read_all()["score_id"].to_pylist() if answer.status_code == 200 else []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_p10_every_score_answered_under_load_is_in_the_journal_after_kill_9(
+    bank: Settings, serve: Callable[[int], Service], workers: int
+) -> None:
+    service = serve(workers)
+    answered: list[str] = []
+
+    def ask(way: Callable[[httpx.Client], list[str]]) -> None:
+        try:
+            with httpx.Client(base_url=service.url, timeout=30) as client:
+                while True:
+                    answered.extend(way(client))
+        except (httpx.HTTPError, ValueError, pa.ArrowException):
+            return
+
+    callers = [threading.Thread(target=ask, args=(way,)) for way in (single, single, single, batch, lines, arrow)]
+    for caller in callers:
+        caller.start()
+    time.sleep(3)
+    service.kill()
+    for caller in callers:
+        caller.join()
+    with Journal(open_database(bank.database("journal"))) as journal:
+        kept = set(journal.window("fraud", now() - timedelta(minutes=5), now() + timedelta(minutes=1)).score_id)
+    assert len(answered) > 200
+    assert len(set(answered)) == len(answered)
+    assert set(answered) <= kept
+
+
+def test_several_workers_share_the_requests(serve: Callable[[int], Service]) -> None:
+    service = serve(2)
+    deadline = time.monotonic() + 60
+    while service.log.read_text().count("serves now") < 2:  # each worker takes the champion over for itself
+        assert time.monotonic() < deadline, "a worker found no champion"
+        time.sleep(0.1)
+    for _ in range(20):
+        assert httpx.post(service.url + "/api/v1/score_transaction", json={"amount": 5}).status_code == 200
+    assert service.log.read_text().count("serves now") == 2

@@ -1,0 +1,238 @@
+"""P6: nothing is unpickled on any way to load a model or to answer a request; a pickle that acts when it is read stays silent."""
+
+import ast
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from starlette.testclient import TestClient
+
+from bentos.application import guarded
+from bentos.backend import Backend
+from bentos.fraud import SCORE, fraud_app
+from registry import models
+from registry.scorer import MANIFEST
+from settings import PROJECT, Settings
+
+SERVICES = {
+    "fraud": ("bentos.fraud:FraudService", SCORE),
+    "income": ("bentos.income:IncomeService", "/api/predictions"),
+    "prescoring": ("bentos.prescoring:PrescoringService", "/prescore"),
+    "recommendation": ("bentos.recommendation:RecommendationService", "/push-notifications"),
+}
+CONTENT_TYPES = (
+    "application/vnd.bentoml+pickle",
+    "application/x-pickle",
+    "application/octet-stream",
+    "application/json",
+    "application/x-ndjson",
+    "application/vnd.apache.arrow.stream",
+    "multipart/form-data; boundary=x",
+)
+PACKAGES = ("bentos", "edge", "features", "monitoring", "registry", "training", "flows", "simulator", "consent_api")
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "skops"}
+MODEL_CARD = """
+flavors:
+  python_function:
+    loader_module: mlflow.pyfunc.model
+    python_model: python_model.pkl
+    python_version: 3.11.0
+  sklearn:
+    pickled_model: model.pkl
+    serialization_format: cloudpickle
+    sklearn_version: 1.5.0
+"""
+
+
+class Canary:
+    """Makes the folder `marker` when a pickle of it is read."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = str(marker)
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self._marker,)
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "was-unpickled"
+
+
+@pytest.fixture
+def canary(marker: Path) -> bytes:
+    """The pickle, once it has shown that it acts."""
+    pickled = pickle.dumps(Canary(marker))
+    pickle.loads(pickled)
+    assert marker.exists()
+    marker.rmdir()
+    return pickled
+
+
+def a_pickled_model(config: Settings, content: bytes, sealed: str | None) -> str:
+    """A version as other tools log it, with the tag that our versions have where it is `sealed`."""
+    folder = config.var / "pickled"
+    folder.mkdir()
+    (folder / "MLmodel").write_text(MODEL_CARD)
+    for name in ("python_model.pkl", "model.pkl", MANIFEST):
+        (folder / name).write_bytes(content)
+    tags = {} if sealed is None else {models.SHA256_TAG: sealed}
+    return str(models.client(config).create_model_version("fraud", folder.as_uri(), tags=tags).version)
+
+
+def unsealed(config: Settings, content: bytes, _promote: Callable[..., str]) -> str:
+    return a_pickled_model(config, content, None)
+
+
+def with_a_pickled_manifest(config: Settings, content: bytes, _promote: Callable[..., str]) -> str:
+    return a_pickled_model(config, content, sha256(content).hexdigest())
+
+
+def with_a_pickled_booster(config: Settings, content: bytes, promote: Callable[..., str]) -> str:
+    """A version of ours whose booster somebody replaced, with every hash made to fit."""
+    version = promote(config, "fraud", 2)
+    location = models.client(config).get_model_version_download_uri("fraud", version)
+    (manifest,) = Path(location.removeprefix("file://")).glob(f"artifacts/*/{MANIFEST}")
+    (manifest.parent / "fraud.txt").write_bytes(content)
+    said = json.loads(manifest.read_text())
+    said["files"]["fraud.txt"] = sha256(content).hexdigest()
+    manifest.write_text(json.dumps(said))
+    models.client(config).set_model_version_tag("fraud", version, models.SHA256_TAG, models.manifest_hash(manifest.parent))
+    return version
+
+
+@pytest.mark.parametrize("planted", [unsealed, with_a_pickled_manifest, with_a_pickled_booster])
+def test_p06_a_pickle_that_is_made_champion_is_not_read_and_the_version_before_serves(
+    tmp_path: Path,
+    promote_in: Callable[[Settings, str, int], str],
+    planted: Callable[[Settings, bytes, Callable[..., str]], str],
+    canary: bytes,
+    marker: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = Settings(var=tmp_path / "var", champion_poll_seconds=0.05, shadow_share=0)
+    first = promote_in(config, "fraud", 1)
+    version = planted(config, canary, promote_in)
+    models.client(config).set_registered_model_alias("fraud", models.CHAMPION, first)
+    backend = Backend("fraud", config)
+    backend.champion.look()
+    backend.start()
+    models.client(config).set_registered_model_alias("fraud", models.CHAMPION, version)
+    deadline = time.monotonic() + 20
+    while f"version {version}: " not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.02)
+    client = TestClient(guarded(fraud_app(backend), config), base_url="http://127.0.0.1")
+    answer = client.post(SCORE, json={"amount": 31_000})
+    backend.stop()
+    assert f"version {version}: " in caplog.text
+    assert (answer.status_code, answer.json()["model_version"]) == (200, first)
+    assert not marker.exists()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Callable[[str], tuple[psutil.Process, str]]]:
+    """Starts a service as the Procfile does; the process and its address."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(service: str) -> tuple[psutil.Process, str]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        env = os.environ | {"OPORA_VAR": str(tmp_path), "BENTOML_HOME": str(tmp_path / "bentoml"), "PYTHONPATH": str(PROJECT)}
+        command = [sys.executable, "-m", "bentoml", "serve", service, "--port", str(port)]
+        with (tmp_path / "log").open("wb") as log:
+            started.append(subprocess.Popen(command, env=env, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True))
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 90
+        while not alive(url):
+            if time.monotonic() > deadline or started[-1].poll() is not None:
+                pytest.fail((tmp_path / "log").read_text())
+            time.sleep(0.1)
+        return psutil.Process(started[-1].pid), url
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def alive(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/livez", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def listening(process: psutil.Process) -> set[tuple[socket.AddressFamily, object]]:
+    """Every TCP address and Unix socket on which a process or a child of it takes connections."""
+    found: set[tuple[socket.AddressFamily, object]] = set()
+    for one in (process, *process.children(recursive=True)):
+        taken = [each for each in one.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+        found |= {(each.family, tuple(each.laddr)) for each in taken}
+        found |= {(each.family, each.laddr) for each in one.net_connections("unix") if each.laddr}
+    return found
+
+
+def send(family: socket.AddressFamily, address: object, content: bytes) -> None:
+    """Say it and listen for a moment to what comes back, if anything does."""
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1)
+        try:
+            connection.connect(address)  # type: ignore[arg-type]
+            connection.sendall(content)
+            connection.recv(65_536)
+        except OSError:
+            return
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("use_case", list(SERVICES))
+def test_p06_a_pickle_as_body_is_refused_on_every_port_and_socket_of_a_service(
+    served: Callable[[str], tuple[psutil.Process, str]], use_case: str, canary: bytes, marker: Path
+) -> None:
+    service, path = SERVICES[use_case]
+    process, url = served(service)
+    for content_type in CONTENT_TYPES:
+        for target in (path, "/", "/score", "/__submit", "/api/v1/score_batch"):
+            headers = {"Content-Type": content_type, "Bentoml-Is-Batch-Request": "true", "Payload-Container": "PickleBytes"}
+            answer = httpx.post(url + target, content=canary, headers=headers)
+            assert 400 <= answer.status_code < 500, (target, content_type, answer.text)
+    request = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/vnd.bentoml+pickle\r\nContent-Length: %d\r\n\r\n"
+    places = listening(process)
+    assert (socket.AF_INET, ("127.0.0.1", int(url.rsplit(":", 1)[1]))) in places
+    for family, address in places:
+        for content in (canary, request % len(canary) + canary):
+            send(family, address, content)
+    assert alive(url)
+    assert not marker.exists()
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Modules that a file imports, whole or in part, and what it takes from them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_p06_no_code_that_runs_reads_pickles_or_asks_bentoml_for_a_dependency_service(package: str) -> None:
+    files = list((PROJECT / package).rglob("*.py"))
+    assert files
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        assert not {name for name in imported(tree) if name.split(".", 1)[0] in UNPICKLERS}, file
+        attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not attributes & {"depends", "read_pickle", "to_pickle", "allow_pickle", "Runner", "runners"}, file

@@ -1,0 +1,221 @@
+"""The challenger in shadow: it scores live rows into the journal, and neither the answer nor its time shows it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from prometheus_client import REGISTRY
+from starlette.testclient import TestClient
+
+from bentos.application import guarded
+from bentos.backend import Backend
+from bentos.fraud import fraud_app
+from bentos.rows import frame_of
+from bentos.shadow import SOURCE
+from clock import now
+from registry import models
+from settings import Settings
+
+PATH = "/api/v1/score_transaction"
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 15) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def counted(outcome: str) -> float:
+    return REGISTRY.get_sample_value("opora_shadow_rows_total", {"use_case": "fraud", "outcome": outcome}) or 0.0
+
+
+def journalled(backend: Backend) -> pd.DataFrame:
+    return backend.journal.window("fraud", now() - timedelta(minutes=5), now() + timedelta(minutes=5))
+
+
+def shadows(backend: Backend) -> pd.DataFrame:
+    frame = journalled(backend)
+    return frame[frame.source == SOURCE]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, promote_in: Callable[[Settings, str, int], str]) -> Settings:
+    """A bank whose fraud model has a champion (version 1) and a challenger (version 2)."""
+    config = Settings(var=tmp_path_factory.mktemp("shadow"), champion_poll_seconds=0.05, shadow_share=1.0)
+    first, second = promote_in(config, "fraud", 1), promote_in(config, "fraud", 2)
+    api = models.client(config)
+    api.set_registered_model_alias("fraud", models.CHAMPION, first)
+    api.set_registered_model_alias("fraud", models.CHALLENGER, second)
+    return config
+
+
+@pytest.fixture
+def start(house: Settings) -> Iterator[Callable[..., Backend]]:
+    """Opens the fraud backend with other settings; waits for the challenger unless it has no share."""
+    opened: list[Backend] = []
+
+    def opener(**changes: Any) -> Backend:
+        backend = Backend("fraud", house.model_copy(update=changes))
+        opened.append(backend)
+        backend.champion.look()
+        backend.start()
+        if backend.config.shadow_share:
+            assert wait_until(lambda: backend.shadow.version is not None)
+        return backend
+
+    yield opener
+    for backend in opened:
+        backend.stop()
+
+
+def client_of(backend: Backend) -> TestClient:
+    return TestClient(guarded(fraud_app(backend), backend.config), base_url="http://127.0.0.1")
+
+
+def test_the_challenger_scores_the_champions_rows_into_the_journal_and_never_into_the_answer(
+    start: Callable[..., Backend],
+) -> None:
+    backend = start()
+    answers = [client_of(backend).post(PATH, json={"amount": amount}).json() for amount in (10, 20_000, 900_000)]
+    assert {answer["model_version"] for answer in answers} == {"1"}
+    ids = {f"{answer['score_id']}.shadow.2" for answer in answers}
+    assert wait_until(lambda: ids <= set(shadows(backend).score_id))
+    frame = journalled(backend).set_index("score_id")
+    challenger = models.load_version("fraud", "2", backend.config).scorer
+    for answer in answers:
+        real, shadow = frame.loc[answer["score_id"]], frame.loc[f"{answer['score_id']}.shadow.2"]
+        assert (shadow.model_version, shadow.status, bool(shadow.is_simulation)) == ("2", "ok", True)
+        row = pd.DataFrame([{name: real[f"feature_{name}"] for name in challenger.columns}])
+        assert shadow.prediction_fraud == pytest.approx(challenger.predict(row)["fraud"][0], rel=1e-6)
+        assert shadow.prediction_fraud != answer["fraud_probability"]
+        assert shadow.ts == real.ts
+
+
+def test_drift_does_not_take_shadow_rows_for_scores_that_were_given(start: Callable[..., Backend]) -> None:
+    backend = start()
+    client_of(backend).post(PATH, json={"amount": 77})
+    before = len(shadows(backend))
+    assert wait_until(lambda: len(shadows(backend)) > 0 or before > 0)
+    minutes = now() - timedelta(minutes=5), now() + timedelta(minutes=5)
+    assert backend.journal.sample("fraud", "2", *minutes, most=100, seed=1).total == 0
+    assert backend.journal.sample("fraud", "1", *minutes, most=100, seed=1).total > 0
+
+
+def test_only_the_share_that_is_asked_for_is_scored(start: Callable[..., Backend]) -> None:
+    backend = start(shadow_share=0.2, shadow_queue=100_000)
+    kept = backend.row(backend.champion.model(), {"amount": 1.0}, {"fraud": 0.5}, time.perf_counter(), None)
+    backend.shadow._stopped.set()
+    backend.shadow._thread.join()
+    for _ in range(2000):
+        backend.shadow.offer([kept])
+    assert 300 < len(backend.shadow._waiting) < 500
+
+
+def test_without_a_share_nothing_is_loaded(start: Callable[..., Backend]) -> None:
+    backend = start(shadow_share=0.0)
+    client_of(backend).post(PATH, json={"amount": 5})
+    time.sleep(0.3)
+    assert backend.shadow.version is None
+    assert not backend.shadow._thread.is_alive()
+
+
+def test_what_the_queue_has_no_room_for_is_dropped_and_counted(start: Callable[..., Backend]) -> None:
+    backend = start(shadow_queue=10)
+    backend.shadow._model = replace(backend.shadow._model, scorer=Bad(backend.shadow._model.scorer, lambda: time.sleep(1.5)))
+    before = counted("dropped")
+    client = client_of(backend)
+    for amount in range(40):
+        assert client.post(PATH, json={"amount": amount}).status_code == 200
+    assert counted("dropped") - before >= 40 - 2 * 10
+    assert len(backend.shadow._waiting) <= 10
+
+
+def test_a_challenger_that_cannot_score_is_news_for_the_journal_only(start: Callable[..., Backend]) -> None:
+    def fail() -> None:
+        raise RuntimeError("4711")
+
+    backend = start()
+    backend.shadow._model = replace(backend.shadow._model, scorer=Bad(backend.shadow._model.scorer, fail))
+    answer = client_of(backend).post(PATH, json={"amount": 123_456})
+    assert answer.status_code == 200
+    name = f"{answer.json()['score_id']}.shadow.2"
+    assert wait_until(lambda: name in set(shadows(backend).score_id))
+    row = shadows(backend).set_index("score_id").loc[name]
+    assert (row.status, row.error) == ("failed", "RuntimeError")
+    assert backend.shadow._thread.is_alive()
+
+
+def test_a_row_that_lacks_a_column_of_the_challenger_is_not_guessed(start: Callable[..., Backend]) -> None:
+    backend = start()
+    before = counted("incomplete")
+    kept = backend.row(backend.champion.model(), {"amount": 1.0}, {"fraud": 0.5}, time.perf_counter(), None)
+    backend.shadow.offer([kept])
+    assert wait_until(lambda: counted("incomplete") == before + 1)
+    assert f"{kept.score_id}.shadow.2" not in set(shadows(backend).score_id)
+
+
+def test_a_challenger_that_becomes_champion_leaves_the_shadow(start: Callable[..., Backend], house: Settings) -> None:
+    backend = start()
+    api = models.client(house)
+    api.set_registered_model_alias("fraud", models.CHAMPION, "2")
+    assert wait_until(lambda: backend.shadow.version is None)
+    assert wait_until(lambda: backend.champion.model().version == "2")
+    api.set_registered_model_alias("fraud", models.CHAMPION, "1")
+    assert wait_until(lambda: backend.shadow.version == "2")
+
+
+def test_a_damaged_challenger_is_refused_and_the_champion_does_not_notice(
+    start: Callable[..., Backend],
+    house: Settings,
+    promote_in: Callable[[Settings, str, int], str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backend = start()
+    version = promote_in(house, "fraud", 3)
+    api = models.client(house)
+    api.set_model_version_tag("fraud", version, models.SHA256_TAG, "0" * 64)
+    api.set_registered_model_alias("fraud", models.CHAMPION, "1")
+    api.set_registered_model_alias("fraud", models.CHALLENGER, version)
+    assert wait_until(lambda: "challenger: DamagedModel" in caplog.text)
+    assert client_of(backend).post(PATH, json={"amount": 1}).json()["model_version"] == "1"
+    assert backend.shadow.version is None
+    api.set_registered_model_alias("fraud", models.CHALLENGER, "2")
+    assert wait_until(lambda: backend.shadow.version == "2")
+
+
+@dataclass
+class Bad:
+    """A scorer that does something else before it scores."""
+
+    scorer: Any
+    first: Callable[[], None]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.scorer.columns
+
+    def table(self, frame: pd.DataFrame) -> pd.DataFrame:
+        self.first()
+        return self.scorer.table(frame)
+
+
+def broken() -> None:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("fault", [lambda: time.sleep(3), broken, lambda: None], ids=["sleeps", "raises", "works"])
+def test_scores_go_on_while_a_challenger_sleeps_or_raises(start: Callable[..., Backend], fault: Callable[[], None]) -> None:
+    backend = start(shadow_share=1.0, champion_poll_seconds=2.0)
+    backend.shadow._model = replace(backend.shadow._model, scorer=Bad(backend.shadow._model.scorer, fault))
+    model = backend.champion.model()
+    row = model.golden.rows[0]
+    began = time.perf_counter()
+    for _ in range(100):
+        probability = float(backend.predict(model, frame_of(row), began, None)["fraud"][0])
+        backend.keep([backend.row(model, row, {"fraud": probability}, began, None)])
+    assert time.perf_counter() - began < 60  # one sleep of the challenger in each request would be five minutes
