@@ -1,52 +1,43 @@
 """Who may call what: every route names its roles, and every visit states whose data it is about."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import quote
-from uuid import uuid4
+from typing import Annotated
 
 from fastapi import Request, Security
-from fastapi.security import APIKeyHeader
+from fastapi.dependencies.models import Dependant
+from fastapi.security import APIKeyHeader, HTTPBearer
 from sqlalchemy import Connection
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from consent_api import audit
+from consent_api import audit, idempotency, token_uses
 from consent_api.audit import Actor, Entry
-from consent_api.auth import Keyring, Principal, Role
-from consent_api.catalogue import Catalogue
-from consent_api.store import Store
+from consent_api.committer import Answer, Work
+from consent_api.roles import Principal, Role
+from consent_api.service import Service
 from edge.errors import RequestRefused
 
+TOKEN = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A client's token, or one from POST /oauth/token.")
 API_KEY = APIKeyHeader(
-    name="X-API-Key", auto_error=False, description="A key of a client, a partner or staff: python -m consent_api.auth issue."
+    name="X-API-Key", auto_error=False, description="A key of a partner, staff or an auditor: python -m consent_api.auth issue."
 )
-_NO_KEY = RequestRefused(
-    401, "unauthorized", "send a valid key in the header X-API-Key", headers={"WWW-Authenticate": "X-API-Key"}
-)
-_LONGEST_OBJECT = 300
-
-
-@dataclass(frozen=True)
-class Service:
-    """What stands behind the routes; `knows` says whether a client code is one of the bank's."""
-
-    store: Store
-    keyring: Keyring
-    catalogue: Catalogue
-    knows: Callable[[str], bool]
-    now: Callable[[], datetime]
+_REPEATS = "idempotency-key"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass
 class Visit:
-    """One request of a caller whose key and role were checked; `at` is when its transaction began."""
+    """One request of a caller whose credential and role were checked; `at` is when its transaction began.
+
+    `repeats` is the request's Idempotency-Key, `changes` whether it is one that may change anything.
+    """
 
     service: Service
     principal: Principal
     request_id: str
+    changes: bool = False
+    repeats: str | None = None
     at: datetime = field(init=False)
 
     @property
@@ -57,72 +48,86 @@ class Visit:
     def require_client(self, client_code: str) -> None:
         """Raises RequestRefused: 403, a client asks about somebody else."""
         if self.principal.role == "client" and self.principal.subject != client_code:
-            raise RequestRefused(403, "forbidden", "this key is another client's: a client sees and decides on its own data only")
+            raise RequestRefused(403, "forbidden", "you are another client: a client sees and decides on its own data only")
 
     def require_company(self, company: str) -> None:
         """Raises RequestRefused: 403, a partner asks about another company."""
         if self.principal.role == "partner" and self.principal.subject != company:
-            raise RequestRefused(403, "forbidden", "this key is another company's: a partner sees its own company only")
+            raise RequestRefused(403, "forbidden", "you are another company: a partner sees its own company only")
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """The transaction in which the visit reads, writes and is audited: all of it happens or none."""
         with self.service.store.writing() as connection:
-            self.at = self.service.now()  # after waiting for other writers
+            self.begin(connection)
             yield connection
+
+    async def write(self, work: Work[Answer]) -> Answer:
+        """Have `work` read, write and audit as within `writing`, in a transaction that it may share with other visits."""
+
+        def begun(connection: Connection) -> Answer:
+            self.begin(connection)
+            return work(connection)
+
+        return await self.service.store.written(begun)
+
+    def begin(self, connection: Connection) -> None:
+        """Take the time, after waiting for other writers, and let the visit's token change something only once.
+
+        Raises:
+            RequestRefused: 401, the token has changed something before, and this is no repetition of that request.
+        """
+        self.at = self.service.now()
+        token, good_until = self.principal.token_id, self.principal.good_until
+        if not self.changes or token is None or good_until is None:
+            return
+        self.changes = False  # a visit may take several transactions
+        if self.repeats is None or not idempotency.is_known(connection, self.principal.caller, self.repeats):
+            token_uses.spend(connection, token, good_until, self.at)
 
     def note(self, connection: Connection, entry: Entry) -> None:
         """Write the audit row of this visit."""
         audit.append(connection, self.actor, self.at, [entry])
 
 
-def allow(*roles: Role) -> Callable[..., Visit]:
-    """A dependency that lets callers with one of these roles in, and refuses everybody else before the request is looked at."""
+class Admission:
+    """A dependency that lets callers with one of its roles in."""
 
-    def admitted(request: Request, key: str | None = Security(API_KEY)) -> Visit:
-        service: Service = request.app.state.service
-        principal = service.keyring.recognise(key)
-        if principal is None:
-            raise _NO_KEY
-        request.state.principal = principal
-        if principal.role not in roles:
-            raise RequestRefused(403, "forbidden", f"this address is for {' and '.join(roles)} keys")
-        return Visit(service, principal, request.state.request_id)
+    def __init__(self, roles: tuple[Role, ...]) -> None:
+        self.roles = roles
 
-    return admitted
+    async def __call__(
+        self, request: Request, _token: Annotated[object, Security(TOKEN)], _key: Annotated[object, Security(API_KEY)]
+    ) -> Visit:
+        return self.visit(request)
 
+    def visit(self, request: Request) -> Visit:
+        """The visit of this request's caller.
 
-def note_refusal(request: Request, status: int, code: str) -> None:
-    """Audit that a request was refused, in a transaction of its own.
-
-    Raises:
-        DBAPIError: the row could not be written, so the refusal must not be told either.
-    """
-    service: Service = request.app.state.service
-    principal: Principal | None = getattr(request.state, "principal", None)
-    name, role = (principal.key_id, principal.role) if principal else ("unknown", "none")
-    target = f"{request.method} {quote(request.url.path, errors='replace')}"[:_LONGEST_OBJECT]
-    with service.store.writing() as connection:
-        entry = Entry("request.refused", target, {"status": status, "code": code})
-        audit.append(connection, Actor(name, role, request.state.request_id), service.now(), [entry])
+        Raises:
+            RequestRefused: 403, its role is none of these.
+        """
+        principal: Principal = request.state.principal
+        if principal.role not in self.roles:
+            raise RequestRefused(403, "forbidden", f"this address is for {' and '.join(self.roles)} only")
+        repeats = request.headers.get(_REPEATS)
+        if repeats is not None and not _honours_repeats(request.scope["route"].dependant):
+            repeats = None
+        changes = request.method not in _READING
+        return Visit(request.app.state.service, principal, request.state.request_id, changes, repeats)
 
 
-class RequestIds:
-    """ASGI middleware: gives every request an id, which its audit rows and its answer (X-Request-Id) carry."""
+def _honours_repeats(dependant: Dependant) -> bool:
+    """Whether a route has the header as a parameter: one that ignores it would change something again."""
+    return any(each.alias.lower() == _REPEATS for each in dependant.header_params) or any(
+        _honours_repeats(each) for each in dependant.dependencies
+    )
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        identifier = uuid4().hex
-        scope.setdefault("state", {})["request_id"] = identifier
+def allow(*roles: Role) -> Admission:
+    """A dependency that gives the `Visit` of callers with one of these roles, and refuses everybody else."""
+    return Admission(roles)
 
-        async def signed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = identifier
-            await send(message)
 
-        await self._app(scope, receive, signed)
+async def everyone() -> None:
+    """A dependency that does nothing but declare that a route asks nobody for a credential."""

@@ -1,114 +1,148 @@
 """The consent service: `uvicorn consent_api.app:app`, or `python -m consent_api`."""
 
-import logging
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from clock import now
-from consent_api import client_routes, partner_routes
-from consent_api.access import RequestIds, Service, note_refusal
-from consent_api.auth import Keyring, pepper
+from consent_api import audit_routes, client_routes, history_routes, partner_routes, proof_routes, request_routes, token_routes
+from consent_api.access import everyone
+from consent_api.anchors import note_regularly
 from consent_api.catalogue import NotInCatalogue, load_catalogue
+from consent_api.credentials import Keyring
+from consent_api.identification import TOKEN_PATH, Authenticator, Entrance, Identification
+from consent_api.issuers import Issuers
+from consent_api.refusals import STORE_FAILURES, store_away, told
+from consent_api.request_ids import RequestIds
+from consent_api.restore import replay
+from consent_api.roles import Principal
+from consent_api.route_roles import declare_roles
+from consent_api.service import Service
+from consent_api.short_way import ShortWay
 from consent_api.store import open_store
-from database import NotDurable, open_database
-from edge.errors import RequestRefused, install_error_handlers, validation_refusal
+from database import open_database
+from edge.cors import CrossOrigin
+from edge.documentation import document
+from edge.errors import RequestRefused, described, install_error_handlers, validation_refusal
+from edge.hosts import HostCheck
+from edge.keys import is_local, is_loopback
 from edge.limits import BodyLimit
-from edge.measurements import Measured, Measurements
+from edge.measurements import metrics
+from edge.media import MediaTypes
+from edge.observation import Observed
+from edge.pepper import pepper
+from edge.rates import Buckets, RateLimit
 from features.online import OnlineStore
 from settings import Settings, settings
 
-logger = logging.getLogger("opora.consent")
-_STORE_FAILURES = (DBAPIError, TimeoutError, NotDurable)
-_AWAY = RequestRefused(
-    503,
-    "store_unavailable",
-    "the consent database does not answer, so nothing is given out: try again",
-    headers={"Retry-After": "1"},
+_REFUSALS = described(
+    {
+        400: "a company, data type or purpose is not in the catalogue; or not HTTP as it should be",
+        401: "no valid token or key; or the token has changed something before",
+        403: "not this caller's data",
+        404: "no such client or consent",
+        408: "the body did not arrive in time",
+        413: "body above the limit",
+        415: "the body has a format that is not read here",
+        422: "a field is wrong; the message says which and what is expected",
+        429: "more requests than this caller may send; try again after Retry-After",
+        503: "the database is away; nothing is ever answered from a cache",
+    }
 )
-
-
-class Failure(BaseModel):
-    """What went wrong, and what to do."""
-
-    code: str
-    message: str
-    field: str | None = None
-
-
-class ErrorAnswer(BaseModel):
-    """Every error of every endpoint."""
-
-    error: Failure
-
-
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer, "description": meaning}
-    for status, meaning in (
-        (400, "a company, data type or purpose is not in the catalogue"),
-        (401, "no valid X-API-Key"),
-        (403, "not this caller's data"),
-        (404, "no such client or consent"),
-        (413, "body above the limit"),
-        (422, "a field is wrong; the message says which and what is expected"),
-        (503, "the database is away; nothing is ever answered from a cache"),
-    )
-}
 
 
 def open_service(config: Settings) -> Service:
     """Open the databases and catalogues of the running service.
 
     Raises:
-        DBAPIError, NotDurable, BrokenCatalogue, ConfigurationError: it cannot run as configured.
+        DBAPIError, NotDurable, BrokenCatalogue, ConfigurationError, BrokenLog, BrokenReceiptKeys: it cannot run as configured.
     """
-    store = open_store(config.database("consent"))
+    store = open_store(config)
+    replay(store, now(), config.erasure_working_days)
+    store.custody.receipt_keys.published()  # a broken file of keys shows now, not with the first consent
+    online = OnlineStore(open_database(config.database("online")))
     return Service(
         store=store,
-        keyring=Keyring(store, pepper(config)),
+        keyring=Keyring(store, pepper(config), clients=is_loopback(config.host)),
+        issuers=Issuers.of(config),
         catalogue=load_catalogue(config.catalogues),
-        knows=OnlineStore(open_database(config.database("online"))).knows,
+        knows=online.knows,
         now=now,
+        online=online,
+        config=config,
     )
 
 
-def create_app(opened: Callable[[], Service], body_limit: int) -> FastAPI:
-    """The application; `opened` makes what stands behind it when the server starts."""
+def create_app(opened: Callable[[], Service], config: Settings) -> FastAPI:
+    """The application; `opened` makes what stands behind it when the server starts.
+
+    Raises:
+        UndeclaredRoles: a route does not say who may call it.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = await run_in_threadpool(opened)
+        app.state.authenticator = Authenticator(app.state.service)
+        noting = asyncio.create_task(note_regularly(app.state.service.store, config.audit_anchor_seconds))
         yield
-        app.state.service.store.engine.dispose()
+        noting.cancel()
+        await run_in_threadpool(app.state.service.store.close)
 
     app = FastAPI(
         title="Opora consent service",
         description="Clients decide which company may count them in anonymised aggregates; partners read those aggregates.",
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
+    _add_error_handlers(app)
+    for routes in (client_routes, request_routes, proof_routes, history_routes, partner_routes, audit_routes, token_routes):
+        app.include_router(routes.router, responses=_REFUSALS)
+    app.add_api_route("/metrics", _figures, include_in_schema=False, dependencies=[Depends(everyone)])
+    document(app)
+    _add_probes(app)
+    _add_guards(app, config)
+    return app
+
+
+def _add_guards(app: FastAPI, config: Settings) -> None:
+    """What a request passes first, from inside to outside."""
+    strangers = Buckets(config.stranger_rate_per_second, config.rate_limit_burst)
+    app.add_middleware(BodyLimit, limit=config.body_limit, grace_seconds=config.body_grace_seconds)
+    app.add_middleware(Entrance, public=declare_roles(app), strangers=strangers)
+    limit = config.rate_limit_per_second
+    app.state.buckets = None if limit is None else Buckets(limit, config.rate_limit_burst)
+    if app.state.buckets is not None:
+        app.add_middleware(RateLimit, buckets=app.state.buckets)
+    app.add_middleware(Identification)
+    app.add_middleware(RequestIds)
+    app.add_middleware(MediaTypes, forms=[TOKEN_PATH])
+    app.add_middleware(Observed, routes=app.routes)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
     install_error_handlers(app)
     app.add_exception_handler(RequestRefused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NotInCatalogue, _not_listed)
-    for failure in _STORE_FAILURES:
+    for failure in STORE_FAILURES:
         app.add_exception_handler(failure, _store_away)
-    app.add_middleware(BodyLimit, limit=body_limit)
-    app.add_middleware(RequestIds)
-    measurements = Measurements()
-    measurements.serve(app)
-    app.add_middleware(Measured, measurements=measurements)
-    app.include_router(client_routes.router, responses=_REFUSALS)
-    app.include_router(partner_routes.router, responses=_REFUSALS)
-    _add_probes(app)
-    return app
+
+
+def _figures(request: Request) -> Response:
+    """Prometheus figures: for this machine, and for staff and auditors from elsewhere."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if not is_local(request.scope) and (principal is None or principal.role not in ("staff", "auditor")):
+        raise RequestRefused(403, "forbidden", "figures are for this machine, and for staff and auditors with a key")
+    return metrics()
 
 
 def _add_probes(app: FastAPI) -> None:
@@ -127,33 +161,30 @@ def _add_probes(app: FastAPI) -> None:
         return {"status": "ready"}
 
 
-def _refused(request: Request, error: Exception) -> JSONResponse:
+async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestRefused)
-    return _tell(request, error)
+    return await told(request, error)
 
 
-def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _tell(request, validation_refusal(error.errors()))
+    return await told(request, validation_refusal(error.errors()))
 
 
-def _not_listed(request: Request, error: Exception) -> JSONResponse:
+async def _not_listed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, NotInCatalogue)
-    return _tell(request, RequestRefused(400, f"unknown_{error.field}", str(error), error.field))
+    return await told(request, RequestRefused(400, f"unknown_{error.field}", str(error), error.field))
 
 
-def _store_away(_request: Request, error: Exception) -> JSONResponse:
-    logger.error("the database failed: %s", type(error).__name__)
-    return _AWAY.response()
+async def _store_away(_request: Request, error: Exception) -> JSONResponse:
+    return store_away(error)
 
 
-def _tell(request: Request, refusal: RequestRefused) -> JSONResponse:
-    """The refusal as a response, once its audit row is written."""
-    try:
-        note_refusal(request, refusal.status, refusal.code)
-    except _STORE_FAILURES as error:
-        return _store_away(request, error)
-    return refusal.response()
+def guarded(app: FastAPI, config: Settings) -> ASGIApp:
+    """`app`, answering only under its own names and to listed web pages; plain reads take the short way."""
+    hosts = HostCheck(CrossOrigin(app, config.cors_origins), config.host, config.allowed_hosts)
+    buckets: Buckets | None = app.state.buckets
+    return ShortWay(hosts, app, hosts, None if buckets is None else RateLimit(app, buckets).refusal)
 
 
-app = create_app(lambda: open_service(settings()), settings().body_limit)
+app = guarded(create_app(lambda: open_service(settings()), settings()), settings())

@@ -1,154 +1,121 @@
-"""API keys of the consent service: issuing, revoking and recognising them.
+"""Keys and tokens of the consent service, by hand: `python -m consent_api.auth --help`.
 
-`python -m consent_api.auth issue --role client --subject 17` prints a key once; `revoke KEY_ID` ends it at once, everywhere.
+`issue --role partner --subject dala-market` prints a key once; `rotate KEY_ID` prints its successor; `revoke KEY_ID` and
+`revoke-token` end one at once, everywhere.
 """
 
 import argparse
-import hmac
-import os
-import re
-import secrets
 import sys
-from dataclasses import dataclass
-from datetime import datetime
-from hashlib import sha256
-from pathlib import Path
-from typing import Literal, get_args
-
-from sqlalchemy import insert, select, update
+from collections.abc import Callable
+from datetime import timedelta
+from typing import get_args
 
 from clock import now
-from consent_api import audit
-from consent_api.audit import Actor, Entry
+from consent_api import audit, token_uses
+from consent_api.audit import Entry
 from consent_api.catalogue import NotInCatalogue, load_catalogue
+from consent_api.credentials import OPERATOR, Keyring
+from consent_api.roles import Role
 from consent_api.store import Store, open_store
-from consent_api.tables import KEYS
-from edge.keys import ConfigurationError
+from edge.pepper import pepper
 from settings import Settings, settings
 
-Role = Literal["client", "partner", "staff"]
-_SHAPE = re.compile(r"opora-([0-9a-f]{16})-([A-Za-z0-9_-]{43})", re.ASCII)
-_SECRET_BYTES = 32
-_SHORTEST_PEPPER = 32
-_OPERATOR = Actor("operator", "operator")
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Whose key a request carries: a client (by code), a partner (by company) or a member of staff (by name)."""
-
-    key_id: str
-    role: Role
-    subject: str
-
-
-class Keyring:
-    """The API keys in a store, known by their HMAC-SHA-256 under `pepper` only."""
-
-    def __init__(self, store: Store, pepper: bytes) -> None:
-        self._store = store
-        self._pepper = pepper
-
-    def issue(self, role: Role, subject: str, at: datetime) -> str:
-        """A new key with 256 random bits; it cannot be shown again."""
-        key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
-        row = {"key_id": key_id, "role": role, "subject": subject, "digest": self._digest(secret), "issued_at": at}
-        with self._store.writing() as connection:
-            connection.execute(insert(KEYS).values(row))
-            audit.append(connection, _OPERATOR, at, [Entry("key.issued", key_id, {"role": role, "subject": subject})])
-        return f"opora-{key_id}-{secret}"
-
-    def revoke(self, key_id: str, at: datetime) -> bool:
-        """End a key; False when there is no such key in force."""
-        in_force = (KEYS.c.key_id == key_id, KEYS.c.revoked_at.is_(None))
-        with self._store.writing() as connection:
-            ended = connection.execute(update(KEYS).where(*in_force).values(revoked_at=at)).rowcount
-            if ended:
-                audit.append(connection, _OPERATOR, at, [Entry("key.revoked", key_id)])
-        return bool(ended)
-
-    def recognise(self, key: str | None) -> Principal | None:
-        """Whose key this is; None for one that was never issued or is revoked. A wrong secret takes as long as a right one."""
-        parts = _SHAPE.fullmatch(key or "")
-        if parts is None:
-            return None
-        with self._store.reading() as connection:
-            row = connection.execute(select(KEYS).where(KEYS.c.key_id == parts[1])).one_or_none()
-        matches = hmac.compare_digest(self._digest(parts[2]), row.digest if row else "0" * 64)
-        if row is None or not matches or row.revoked_at is not None:
-            return None
-        return Principal(row.key_id, row.role, row.subject)
-
-    def _digest(self, secret: str) -> str:
-        return hmac.new(self._pepper, secret.encode(), sha256).hexdigest()
-
-
-def pepper(config: Settings) -> bytes:
-    """The configured pepper, or the one generated once in `var/secrets`, readable by its owner only.
-
-    Raises:
-        ConfigurationError: the configured one is too short to keep a secret.
-    """
-    if config.key_pepper is None:
-        return _generated(config.var / "secrets" / "key_pepper")
-    value = config.key_pepper.get_secret_value()
-    if len(value) < _SHORTEST_PEPPER:
-        raise ConfigurationError(f"OPORA_KEY_PEPPER needs at least {_SHORTEST_PEPPER} characters: openssl rand -hex 32")
-    return value.encode()
-
-
-def _generated(path: Path) -> bytes:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(_SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # whole or not at all, and the first of several processes wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_bytes()
+_LONGEST_DAYS = 3650
 
 
 def main() -> int:
-    """Issue or revoke a key; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m consent_api.auth", description="API keys of the consent service.")
+    """Do what the command line says; returns the exit status."""
+    chosen = _parser().parse_args()
+    config = settings()
+    store = open_store(config)
+    command: Callable[[argparse.Namespace, Settings, Store, Keyring], int] = chosen.run
+    return command(chosen, config, store, Keyring(store, pepper(config)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m consent_api.auth", description="Keys and tokens of the consent service.")
     commands = parser.add_subparsers(dest="command", required=True)
     issue = commands.add_parser("issue", help="print a new key, once")
     issue.add_argument("--role", required=True, choices=get_args(Role))
-    issue.add_argument("--subject", required=True, help="client code, company, or name of the member of staff")
+    issue.add_argument("--subject", required=True, help="client code, company, or name of the member of staff or auditor")
+    rotate = commands.add_parser("rotate", help="print a key beside an old one, which ends soon")
+    rotate.add_argument("key_id", help="the 16 characters after opora- in the old key")
+    rotate.add_argument("--overlap-hours", type=_hours, default=timedelta(hours=24), help="how long the old key works on (24)")
+    for command in (issue, rotate):
+        command.add_argument("--days", type=_days, default=timedelta(days=365), help="after which the new key ends (365)")
+    commands.add_parser("list", help="ids, callers and dates of all keys").set_defaults(run=_list)
     revoke = commands.add_parser("revoke", help="end a key at once")
     revoke.add_argument("key_id", help="the 16 characters after opora- in the key")
-    arguments = parser.parse_args()
-    config = settings()
-    keyring = Keyring(open_store(config.database("consent")), pepper(config))
-    if arguments.command == "revoke":
-        return _revoke(keyring, arguments.key_id)
-    return _issue(keyring, arguments.role, arguments.subject, config)
+    token = commands.add_parser("revoke-token", help="end a client's token before its time")
+    token.add_argument("--issuer", required=True, help="its claim iss")
+    token.add_argument("--id", required=True, help="its claim jti")
+    issue.set_defaults(run=_issue)
+    rotate.set_defaults(run=_rotate)
+    revoke.set_defaults(run=_revoke)
+    token.set_defaults(run=_revoke_token)
+    return parser
 
 
-def _issue(keyring: Keyring, role: Role, subject: str, config: Settings) -> int:
+def _issue(chosen: argparse.Namespace, config: Settings, _store: Store, keyring: Keyring) -> int:
     try:
-        if role == "partner":
-            load_catalogue(config.catalogues).require_company(subject)
+        if chosen.role == "partner":
+            load_catalogue(config.catalogues).require_company(chosen.subject)
     except NotInCatalogue as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(keyring.issue(role, subject, now()))
+        return _failed(str(error))
+    at = now()
+    print(keyring.issue(chosen.role, chosen.subject, at, at + chosen.days))
     return 0
 
 
-def _revoke(keyring: Keyring, key_id: str) -> int:
-    if keyring.revoke(key_id, now()):
-        print(f"{key_id} is revoked")
-        return 0
-    print(f"no key {key_id} is in force", file=sys.stderr)
+def _rotate(chosen: argparse.Namespace, _config: Settings, _store: Store, keyring: Keyring) -> int:
+    at = now()
+    key = keyring.rotate(chosen.key_id, at, at + chosen.overlap_hours, at + chosen.days)
+    if key is None:
+        return _failed(f"no key {chosen.key_id} is in force")
+    print(key)
+    return 0
+
+
+def _list(_chosen: argparse.Namespace, _config: Settings, _store: Store, keyring: Keyring) -> int:
+    for key in keyring.listed():
+        ends = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else f"until {key.expires_at or 'revoked'}"
+        print(f"{key.key_id}  {key.role:8} {key.subject}  since {key.issued_at:%Y-%m-%d %H:%M}  {ends}")
+    return 0
+
+
+def _revoke(chosen: argparse.Namespace, _config: Settings, _store: Store, keyring: Keyring) -> int:
+    if not keyring.revoke(chosen.key_id, now()):
+        return _failed(f"no key {chosen.key_id} is in force")
+    print(f"{chosen.key_id} is revoked")
+    return 0
+
+
+def _revoke_token(chosen: argparse.Namespace, _config: Settings, store: Store, _keyring: Keyring) -> int:
+    at = now()
+    with store.writing() as connection:
+        token = token_uses.revoke(connection, chosen.issuer, chosen.id, at)
+        audit.append(connection, OPERATOR, at, [Entry("token.revoked", token)])
+    print("the token is revoked")
+    return 0
+
+
+def _failed(message: str) -> int:
+    print(message, file=sys.stderr)
     return 1
+
+
+def _days(text: str) -> timedelta:
+    days = int(text)
+    if not 0 < days <= _LONGEST_DAYS:
+        raise argparse.ArgumentTypeError(f"from 1 to {_LONGEST_DAYS} days")
+    return timedelta(days=days)
+
+
+def _hours(text: str) -> timedelta:
+    hours = float(text)
+    if not 0 <= hours <= 24 * 90:
+        raise argparse.ArgumentTypeError("from 0 hours to 90 days")
+    return timedelta(hours=hours)
 
 
 if __name__ == "__main__":

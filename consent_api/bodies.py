@@ -1,16 +1,17 @@
 """What goes in and out of the endpoints."""
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Path
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from consent_api.consents import ACTIVE, Record, consent_id
-from consent_api.periods import PATTERN
+from consent_api.resources import ConsentBody
 
 CLIENT = r"^[\w.-]{1,64}$"
 """Client codes as addresses carry them."""
+_CALENDAR = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def _code(value: object) -> object:
@@ -18,7 +19,7 @@ def _code(value: object) -> object:
 
 
 def _text_only(value: object) -> object:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _CALENDAR.match(value):
         raise ValueError("write the moment as text in ISO 8601, like 2027-01-31T00:00:00Z")
     return value
 
@@ -30,6 +31,12 @@ def _whole_second(value: datetime) -> datetime:
         raise ValueError("this moment lies outside the calendar") from None
 
 
+def _one(value: object) -> object:
+    if isinstance(value, list | tuple | dict):
+        raise ValueError("name one purpose: every purpose needs a consent of its own")
+    return value
+
+
 def _each_once(values: list[str]) -> list[str]:
     if len(set(values)) != len(values):
         raise ValueError("name each data type once")
@@ -37,9 +44,15 @@ def _each_once(values: list[str]) -> list[str]:
 
 
 ClientCode = Annotated[str, BeforeValidator(_code), Field(pattern=CLIENT)]
-ClientPath = Annotated[str, Path(pattern=CLIENT, description="Client code.")]
+ClientPath = Annotated[str, Path(pattern=CLIENT, description="Client code.", examples=["100008"])]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_whole_second)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+Purpose = Annotated[Name, BeforeValidator(_one)]
+Kinds = Annotated[
+    list[Name],
+    AfterValidator(_each_once),
+    Field(min_length=1, max_length=32, description="Some of GET /data-types.", examples=[["category_spending"]]),
+]
 
 
 class ConsentRequest(BaseModel):
@@ -47,55 +60,39 @@ class ConsentRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    client_id: ClientCode = Field(description="Client code, a whole number or text.")
-    company: Name = Field(description="One of GET /companies.")
-    data_types: Annotated[list[Name], AfterValidator(_each_once)] = Field(
-        min_length=1, max_length=32, description="Some of GET /data-types."
-    )
+    client_id: ClientCode = Field(description="Client code, a whole number or text.", examples=["100008"])
+    company: Name = Field(description="One of GET /companies.", examples=["dala-market"])
+    data_types: Kinds
     is_active: StrictBool = Field(description="Give (true) or withdraw (false).")
-    purpose: Name | None = Field(None, description="What for; by default market_statistics, and on withdrawing any purpose.")
+    purpose: Purpose | None = Field(None, description="What for; by default market_statistics, and on withdrawing any purpose.")
     expires_at: Moment | None = Field(
         None, description="Last moment with a time zone; by default, and at most, 12 months on. Only when giving."
     )
 
 
-class PeriodQuery(BaseModel):
-    """Which month; other parameters are refused, because ignoring them would answer another question."""
+class AskRequest(BaseModel):
+    """What a client is to be asked; nothing counts before the client agrees with POST /consent."""
 
     model_config = ConfigDict(extra="forbid")
 
-    period: str | None = Field(
-        None, pattern=PATTERN, description="A month like 2026-10; by default the newest that was released."
-    )
-
-
-class RecordBody(BaseModel):
-    """One consent: one data type and one purpose."""
-
-    record_id: str
-    data_type: str
-    purpose: str
-    state: str = Field(description="active, revoked, expired or superseded.")
-    status_update_at: datetime
-    status_reason: str
-    given_at: datetime
-    valid_until: datetime = Field(description="The consent does not count from this moment on.")
-    previous_record_id: str | None
-
-
-class ConsentBody(BaseModel):
-    """What a client has decided on one company."""
-
-    consent_id: str
-    client_id: str
-    company: str
-    is_active: bool = Field(description="Whether any data type is consented to now.")
-    data_types: list[str] = Field(description="The data types consented to now.")
-    records: list[RecordBody] = Field(description="The newest record of each data type and purpose.")
+    client_id: ClientCode = Field(description="Client code, a whole number or text.", examples=["100008"])
+    company: Name = Field(description="One of GET /companies.", examples=["dala-market"])
+    data_types: Kinds
+    purpose: Purpose | None = Field(None, description="What for; by default market_statistics.")
+    expires_at: Moment | None = Field(None, description="Last moment with a time zone; by default, and at most, 12 months on.")
 
 
 class ConsentAnswer(BaseModel):
     """What was done."""
+
+    message: str
+    consent_id: str
+    consent: ConsentBody
+    receipt: str = Field(description="Signed proof of the consent as it stands: a JWS that anyone can verify; see /docs.")
+
+
+class RequestAnswer(BaseModel):
+    """What a client was asked."""
 
     message: str
     consent_id: str
@@ -107,69 +104,3 @@ class ClientConsents(BaseModel):
 
     client_id: str
     consents: list[ConsentBody]
-
-
-class CompanyBody(BaseModel):
-    """A partner company."""
-
-    company: str
-    name_ru: str
-    name_en: str
-    about_ru: str
-    about_en: str
-
-
-class Companies(BaseModel):
-    """The companies a client may consent to."""
-
-    companies: list[CompanyBody]
-
-
-class DataTypeBody(BaseModel):
-    """A data type a client may consent to."""
-
-    data_type: str
-    title_ru: str
-    title_en: str
-    released: bool = Field(description="Whether reports of it are made yet.")
-
-
-class DataTypes(BaseModel):
-    """The data types, and what they may be used for."""
-
-    data_types: list[DataTypeBody]
-    purposes: list[dict[str, str]]
-
-
-class Aggregate(BaseModel):
-    """One release, as it was stored."""
-
-    company: str
-    data_type: str
-    metrics: dict[str, Any]
-    sample_size: int = Field(description="Number of clients, with noise.")
-    generated_at: datetime
-    privacy: dict[str, Any] = Field(description="What the figures promise, and how far each may be off.")
-
-
-class Aggregates(BaseModel):
-    """What a partner may see."""
-
-    company: str
-    total_datasets: int
-    data: list[Aggregate]
-    message: str | None = Field(None, description="Why there is no data.")
-
-
-def consent_body(client_code: str, company: str, records: list[Record]) -> ConsentBody:
-    """The records of one client and company as one consent."""
-    bodies = [RecordBody.model_validate(record, from_attributes=True) for record in records]
-    active = sorted({record.data_type for record in records if record.state == ACTIVE})
-    return ConsentBody(
-        consent_id=consent_id(client_code, company),
-        client_id=client_code,
-        company=company,
-        is_active=bool(active),
-        data_types=active,
-        records=bodies,
-    )

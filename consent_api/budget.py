@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, func, insert, literal, select
 
-from consent_api.tables import CHARGES, RELEASES
+from consent_api.tables import CHARGES, RECORDS, RELEASES
 from settings import Settings
 
 _NANO = 10**9
@@ -37,26 +37,33 @@ def cost(rho: float) -> int:
     return math.ceil(round(rho * _NANO, 3))
 
 
-def charge(connection: Connection, release_id: str, clients: list[str], rho: float, at: datetime, caps: Caps) -> list[str]:
-    """Charge every client who can still pay for the release `release_id`; returns those, who alone may be counted.
+def charge(connection: Connection, release_id: str, active: ColumnElement[bool], rho: float, at: datetime, caps: Caps) -> int:
+    """Charge every client with an `active` consent (a condition on `RECORDS`) who can still pay; returns how many cannot.
 
-    Call it in the transaction that wrote the release's own row, before anything is computed.
+    Those who are charged, and they alone, may be counted. Call it in the transaction that wrote the release's own row, before
+    anything is computed.
     """
-    price = cost(rho)
-    spent = func.sum(CHARGES.c.rho_nano)
-    exhausted = set(
-        connection.scalars(
-            select(CHARGES.c.client_code)
-            .where(CHARGES.c.year == at.year)
-            .group_by(CHARGES.c.client_code)
-            .having(spent + price > _cap(caps.client_rho))
-        )
+    consenting = select(RECORDS.c.client_code).where(active)  # a client has one active consent of a kind at most
+    price, cap = cost(rho), _cap(caps.client_rho)
+    affordable = cap - price
+    able = (
+        consenting.where(_spent_by_client(at.year) <= affordable)
+        if _anybody_spent_more(connection, at.year, affordable)
+        else consenting
     )
-    counted = [client for client in clients if client not in exhausted] if price <= _cap(caps.client_rho) else []
-    rows = [{"release_id": release_id, "client_code": client, "year": at.year, "rho_nano": price} for client in counted]
-    if rows:
-        connection.execute(insert(CHARGES), rows)
-    return counted
+    values = able.add_columns(literal(release_id), literal(at.year), literal(price)).order_by(RECORDS.c.client_code)
+    connection.execute(insert(CHARGES).from_select(["client_code", "release_id", "year", "rho_nano"], values))
+    if able is consenting:
+        return 0
+    everyone = connection.scalar(select(func.count()).select_from(consenting.subquery())) or 0
+    paying = connection.scalar(select(func.count()).where(CHARGES.c.release_id == release_id)) or 0
+    return int(everyone - paying)
+
+
+def charged(connection: Connection, release_id: str) -> list[str]:
+    """The clients who were charged for a release, in order of their codes."""
+    chosen = select(CHARGES.c.client_code).where(CHARGES.c.release_id == release_id)
+    return list(connection.scalars(chosen.order_by(CHARGES.c.client_code)))
 
 
 def require_partner_budget(connection: Connection, company: str, rho: float, at: datetime, caps: Caps) -> None:
@@ -83,6 +90,18 @@ def client_spent(connection: Connection, client_code: str, year: int) -> int:
     """What a client has been charged in a year by all partners' reports, in 10^-9 rho."""
     chosen = (CHARGES.c.client_code == client_code, CHARGES.c.year == year)
     return int(connection.scalar(select(func.coalesce(func.sum(CHARGES.c.rho_nano), 0)).where(*chosen)) or 0)
+
+
+def _spent_by_client(year: int) -> ColumnElement[int]:
+    """What the client of a row of `RECORDS` has been charged."""
+    chosen = (CHARGES.c.client_code == RECORDS.c.client_code, CHARGES.c.year == year)
+    return select(func.coalesce(func.sum(CHARGES.c.rho_nano), 0)).where(*chosen).scalar_subquery()
+
+
+def _anybody_spent_more(connection: Connection, year: int, limit: int) -> bool:
+    """Whether a client may have been charged more than `limit`; nobody has where all releases together cost no more."""
+    everything = connection.scalar(select(func.coalesce(func.sum(RELEASES.c.rho_nano), 0)).where(RELEASES.c.year == year))
+    return int(everything or 0) > limit
 
 
 def _cap(rho: float) -> int:

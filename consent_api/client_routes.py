@@ -1,109 +1,126 @@
 """What clients do: see, give and withdraw their consents."""
 
-from itertools import groupby
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 from sqlalchemy import Connection
 
-from consent_api import consents, idempotency
+from consent_api import consents, resources
 from consent_api.access import Visit, allow
 from consent_api.audit import Entry
-from consent_api.bodies import ClientConsents, ClientPath, ConsentAnswer, ConsentRequest, consent_body
-from consent_api.consents import ExpiryOutOfRange, Grant
-from edge.errors import RequestRefused
+from consent_api.bodies import ClientConsents, ClientPath, ConsentAnswer, ConsentRequest
+from consent_api.changes import Change, make, require_known
+from consent_api.conditions import RESOURCE, Conditions, Shown, etag
+from consent_api.consents import Grant
+from consent_api.records import parties
+from consent_api.resources import ConsentBody
+from consent_api.validity import ExpiryOutOfRange
+from edge.errors import RequestRefused, described
 
 router = APIRouter(tags=["client"])
-IdempotencyKey = Annotated[
-    str | None, Header(pattern=r"^[\x21-\x7e]{1,255}$", description="Send the same key when you repeat a request.")
+Client = Annotated[Visit, Depends(allow("client"))]
+Reader = Annotated[Visit, Depends(allow("client", "staff"))]
+ConsentId = Annotated[
+    str, Path(min_length=3, max_length=129, description="{client_id}_{company}", examples=["100008_dala-market"])
 ]
-ConsentId = Annotated[str, Path(min_length=3, max_length=129, description="{client_id}_{company}")]
+_CHANGED = described({409: "the consent, or the text to be shown, has changed since it was read: nothing was done"})
+_ONLINE = "online"
+_UNKNOWN = RequestRefused(
+    404, "unknown_consent", "no consent has ever been given under this id: see GET /client/{client_id}/consents"
+)
 
 
-@router.post("/consent", response_model=ConsentAnswer)
-def decide(
-    visit: Annotated[Visit, Depends(allow("client"))], body: ConsentRequest, idempotency_key: IdempotencyKey = None
+@router.post("/consent", response_model=ConsentAnswer, responses={200: RESOURCE, **_CHANGED})
+async def decide(
+    visit: Client,
+    body: ConsentRequest,
+    conditions: Annotated[Conditions, Depends(Conditions.of)],
+    shown: Annotated[Shown, Depends(Shown.of)],
 ) -> Response:
-    """Give or withdraw consent; giving again renews it."""
+    """Give or withdraw consent. Giving again renews it; giving what the bank has asked for approves its request."""
     visit.require_client(body.client_id)
-    with visit.writing() as connection:
-        answer = _once(visit, connection, body, idempotency_key)
-    return Response(answer, media_type="application/json")
+
+    def carry_out(connection: Connection) -> str:
+        _require_listed(visit, body)
+        shown.require_current(visit.service.store.notices)
+        return _give(visit, connection, body, shown) if body.is_active else _withdraw(visit, connection, body)
+
+    content = f"POST /consent {body.model_dump_json()} {shown}"
+    return await make(visit, Change(body.client_id, body.company, content, carry_out), conditions)
 
 
-@router.delete("/consent/{consent_id}")
-def withdraw(visit: Annotated[Visit, Depends(allow("client"))], consent_id: ConsentId) -> ConsentAnswer:
-    """Withdraw everything a company was allowed; doing so twice changes nothing."""
-    client_code, company = consents.parties(consent_id)
+@router.get("/consent/{consent_id}", responses={200: RESOURCE})
+async def read(visit: Reader, consent_id: ConsentId, response: Response) -> ConsentBody:
+    """What the client has decided on one company; the ETag is what If-Match has to name."""
+    client_code, company = parties(consent_id)
     visit.require_client(client_code)
-    with visit.writing() as connection:
+
+    def find(connection: Connection) -> ConsentBody:
+        found = resources.of_company(connection, client_code, company, visit.at)
+        if not found.version:
+            raise _UNKNOWN
+        visit.note(connection, Entry("consents.read", detail={"company": company}, client=client_code))
+        return found
+
+    consent = await visit.write(find)
+    response.headers["ETag"] = etag(consent.version)
+    return consent
+
+
+@router.delete("/consent/{consent_id}", response_model=ConsentAnswer, responses={200: RESOURCE, **_CHANGED})
+async def withdraw(visit: Client, consent_id: ConsentId, conditions: Annotated[Conditions, Depends(Conditions.of)]) -> Response:
+    """Withdraw everything a company was allowed, and decline what it asks for; doing so twice changes nothing."""
+    client_code, company = parties(consent_id)
+    visit.require_client(client_code)
+
+    def carry_out(connection: Connection) -> str:
         if not consents.of_client(connection, client_code, visit.at, company):
-            raise RequestRefused(
-                404, "unknown_consent", "no consent has ever been given under this id: see GET /client/{id}/consents"
-            )
-        ended = consents.revoke(connection, client_code, company, visit.actor, visit.at)
-        return _answer(visit, connection, client_code, company, "consent withdrawn" if ended else "nothing was active")
+            raise _UNKNOWN
+        return _ended(consents.revoke(connection, client_code, company, visit.actor, visit.at, channel=_ONLINE))
+
+    return await make(visit, Change(client_code, company, f"DELETE /consent/{consent_id}", carry_out), conditions)
 
 
 @router.get("/client/{client_id}/consents")
-def list_consents(visit: Annotated[Visit, Depends(allow("client", "staff"))], client_id: ClientPath) -> ClientConsents:
+async def list_consents(visit: Reader, client_id: ClientPath) -> ClientConsents:
     """The client's decisions, company by company."""
     visit.require_client(client_id)
-    with visit.writing() as connection:
-        _require_known(visit, client_id)
-        records = sorted(consents.of_client(connection, client_id, visit.at), key=lambda record: record.key)
-        bodies = [consent_body(client_id, company, list(of)) for company, of in groupby(records, lambda record: record.company)]
-        visit.note(connection, Entry("consents.read", f"client/{client_id}", {"consents": len(bodies)}))
-    return ClientConsents(client_id=client_id, consents=bodies)
+
+    def find(connection: Connection) -> list[ConsentBody]:
+        require_known(visit, client_id)
+        found = resources.of_client(connection, client_id, visit.at)
+        visit.note(connection, Entry("consents.read", detail={"consents": len(found)}, client=client_id))
+        return found
+
+    return ClientConsents(client_id=client_id, consents=await visit.write(find))
 
 
-def _once(visit: Visit, connection: Connection, body: ConsentRequest, key: str | None) -> bytes:
-    if key is None:
-        return _decide(visit, connection, body)
-    owner, request = f"{visit.principal.role}:{visit.principal.subject}", body.model_dump_json().encode()
-    before = idempotency.answered_before(connection, owner, key, request)
-    if before is not None:
-        visit.note(connection, Entry("consent.answered_again", consents.consent_id(body.client_id, body.company)))
-        return before
-    answer = _decide(visit, connection, body)
-    idempotency.remember(connection, owner, key, request, answer, visit.at)
-    return answer
-
-
-def _decide(visit: Visit, connection: Connection, body: ConsentRequest) -> bytes:
-    _require_known(visit, body.client_id)
+def _require_listed(visit: Visit, body: ConsentRequest) -> None:
+    require_known(visit, body.client_id)
     catalogue = visit.service.catalogue
     catalogue.require_company(body.company)
     catalogue.require_data_types(body.data_types)
     if body.purpose is not None:
         catalogue.require_purpose(body.purpose)
-    message = _grant(visit, connection, body) if body.is_active else _revoke(visit, connection, body)
-    return _answer(visit, connection, body.client_id, body.company, message).model_dump_json().encode()
 
 
-def _grant(visit: Visit, connection: Connection, body: ConsentRequest) -> str:
+def _give(visit: Visit, connection: Connection, body: ConsentRequest, shown: Shown) -> str:
     purpose = body.purpose or visit.service.catalogue.default_purpose
-    wanted = [Grant(body.client_id, body.company, each, purpose, body.expires_at) for each in body.data_types]
+    language = shown.notice_language
+    wanted = [Grant(body.client_id, body.company, each, purpose, body.expires_at, language) for each in body.data_types]
     try:
-        consents.grant(connection, wanted, visit.actor, visit.at)
+        consents.grant(connection, wanted, visit.actor, visit.at, channel=_ONLINE)
     except ExpiryOutOfRange as error:
         raise RequestRefused(422, "invalid_request", f"expires_at: {error}", "expires_at") from error
     return "consent given"
 
 
-def _revoke(visit: Visit, connection: Connection, body: ConsentRequest) -> str:
+def _withdraw(visit: Visit, connection: Connection, body: ConsentRequest) -> str:
     if body.expires_at is not None:
         raise RequestRefused(422, "invalid_request", "expires_at: belongs to giving consent, not to withdrawing it", "expires_at")
-    ended = consents.revoke(connection, body.client_id, body.company, visit.actor, visit.at, body.data_types, body.purpose)
-    return "consent withdrawn" if ended else "nothing was active"
+    party = (body.client_id, body.company)
+    return _ended(consents.revoke(connection, *party, visit.actor, visit.at, body.data_types, body.purpose, channel=_ONLINE))
 
 
-def _answer(visit: Visit, connection: Connection, client_code: str, company: str, message: str) -> ConsentAnswer:
-    records = consents.of_client(connection, client_code, visit.at, company)
-    body = consent_body(client_code, company, records)
-    return ConsentAnswer(message=message, consent_id=body.consent_id, consent=body)
-
-
-def _require_known(visit: Visit, client_code: str) -> None:
-    if not visit.service.knows(client_code):
-        raise RequestRefused(404, "unknown_client", "the bank has no client with this code", "client_id")
+def _ended(count: int) -> str:
+    return "consent withdrawn" if count else "nothing was active"

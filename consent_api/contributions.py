@@ -1,99 +1,134 @@
-"""What each client adds to a report: bounded and clamped here, before any sum is taken."""
+"""The clients a report counts, one row each under a pseudonym: what they spent, and the public cells they belong to."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from hashlib import blake2b
+from operator import add
 
 import ibis
 import pandas as pd
+from ibis import _
 from ibis.backends import BaseBackend
-from ibis.expr.types import Table
+from ibis.expr.types import Column, IntegerColumn, Table
 
-from consent_api.catalogue import Report
+from consent_api.catalogue import Segment
 from consent_api.periods import Period
-from consent_api.privacy import PrivacyNotKept
 from features.tables import CATEGORIES, in_tenge
 
-TIYN = 100
-"""Minor units in a tenge."""
+SPENDING = tuple(f"spent_{number}" for number in range(len(CATEGORIES)))
+"""Columns with the tiyn spent by category, in the order of CATEGORIES."""
+_BILLS_PER_DECADE, _DECADES = 6, 4
+BILL_EDGES_KZT = tuple(100 * 10 ** (number / _BILLS_PER_DECADE) for number in range(_BILLS_PER_DECADE * _DECADES + 1))
+"""Public borders of purchases by size: from 100 to 1,000,000 tenge; what lies beyond is in the first and the last bin."""
+BILLS = tuple(f"bills_{number}" for number in range(len(BILL_EDGES_KZT) - 1))
+"""Columns with the number of purchases by size."""
+INCOME = "income"
+"""Column with the predicted monthly income in tenge; null without a prediction."""
+_LARGEST_TIYN = 10.0**11
+_CODES = ibis.memtable(
+    {"category": list(CATEGORIES), "code": list(range(len(CATEGORIES)))}, schema={"category": "string", "code": "int8"}
+)
+"""Numbers are compared faster than names."""
+_TIYN = 100
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """The most one client can add: to so many categories, and so many tiyn to each of them."""
+class Source:
+    """Where rows are read from: raw tables, predicted incomes (client_code, income in tenge a month), and their engine.
 
-    most_categories: int
-    largest_spending: int
+    `rates` are tenge per unit of each currency. Whoever `clients` does not name belongs to no public cell.
+    """
 
-    @classmethod
-    def of(cls, report: Report) -> "Bounds":
-        """The bounds a report is configured with; there are never more categories than the public list has."""
-        return cls(min(report.most_categories, len(CATEGORIES)), report.largest_spending_KZT * TIYN)
-
-    @property
-    def spending_squared(self) -> int:
-        """Squared L2 change of the sums when one client comes or goes."""
-        return self.most_categories * self.largest_spending**2
-
-    @property
-    def clients_squared(self) -> int:
-        """Squared L2 change of the numbers of clients by category, with the number of all clients beside them."""
-        return self.most_categories + 1
+    transactions: Table
+    engine: BaseBackend
+    rates: dict[str, float]
+    clients: Table | None = None
+    incomes: Table | None = None
 
 
-@dataclass(frozen=True)
-class Exact:
-    """Sums (tiyn) and numbers of clients by category in the order of CATEGORIES, and of all clients; never to be shown."""
+def pseudonymous(counted: Mapping[str, Sequence[str]]) -> Table:
+    """The clients that some report counts, with a column per data type that says whether that one does.
 
-    spending: list[int]
-    clients: list[int]
-    everyone: int
-
-
-def pseudonymous(clients: list[str]) -> Table:
-    """The clients with pseudonyms under a key that is made for this one release and forgotten, so that no two can be linked."""
+    Pseudonyms are numbers under a key that is made for this one report and forgotten, so that no two can be linked.
+    """
+    members = {data_type: set(clients) for data_type, clients in counted.items()}
+    clients = sorted(set().union(*members.values()))
     key = secrets.token_bytes(32)
-    pseudonyms = [blake2b(client.encode(), key=key, digest_size=16).hexdigest() for client in clients]
-    return ibis.memtable(
-        {"client_code": clients, "pseudonym": pseudonyms}, schema={"client_code": "string", "pseudonym": "string"}
-    )
+    frame = pd.DataFrame({"client_code": pd.Series(clients, dtype="str"), "pseudonym": [_number(key, each) for each in clients]})
+    for data_type, chosen in members.items():
+        frame[data_type] = pd.Series([client in chosen for client in clients], dtype=bool)
+    types = {"client_code": "string", "pseudonym": "int64"} | dict.fromkeys(members, "boolean")
+    return ibis.memtable(frame, schema=ibis.schema(types))
 
 
-def contributions(transactions: Table, cohort: Table, period: Period, bounds: Bounds, rates: Mapping[str, float]) -> Table:
-    """One row per pseudonym and kept category: `category`, `spending` (tiyn, clamped), `first` (1 on one row of each client).
+def contributions(source: Source, cohort: Table, period: Period, segments: Mapping[str, Segment]) -> Table:
+    """One row per client of `cohort`, whatever the tables hold.
 
-    A client with more categories than the bound keeps those whose keyed hash is smallest: any category is as likely to be kept
-    as another, while keeping the largest would make rarely large categories vanish.
+    Columns: pseudonym, the columns of `cohort` that say who is counted in what, a number for the cell of each segment, INCOME,
+    SPENDING and BILLS of the period. Amounts and counts are whole numbers from zero up, and not yet bounded.
     """
+    known = _with_cells(source.clients, cohort, segments)
+    if source.incomes is None:
+        known = known.mutate(**{INCOME: ibis.null("float64")})
+    else:
+        incomes = source.incomes.filter(~_.income.isnan()).group_by("client_code").agg(**{INCOME: _.income.max()})
+        known = known.left_join(incomes, "client_code").select(*known.columns, INCOME)
+    spent = _spent(source, cohort, period)
+    figures = {name: ibis.coalesce(spent[name], 0).cast("int64") for name in (*SPENDING, *BILLS)}
+    others = [name for name in known.columns if name != "client_code"]
+    return known.left_join(spent, "pseudonym").select(*(known[name] for name in others), **figures)
+
+
+def spending_of(clients: Table) -> IntegerColumn:
+    """Tiyn that a client spent."""
+    return reduce(add, (clients[name] for name in SPENDING))
+
+
+def purchases_of(clients: Table) -> IntegerColumn:
+    """Number of a client's purchases."""
+    return reduce(add, (clients[name] for name in BILLS))
+
+
+def _spent(source: Source, cohort: Table, period: Period) -> Table:
+    """SPENDING and BILLS of the cohort's clients who bought something, in one pass over the purchases."""
     start, end = (ibis.timestamp(f"{moment:%Y-%m-%d %H:%M:%S}") for moment in (period.start, period.end))
-    month = transactions.filter(transactions.date >= start, transactions.date < end, transactions.category.isin(list(CATEGORIES)))
-    named = month.join(cohort, "client_code").select("pseudonym", "category", "amount", "currency")
-    tiyn = (in_tenge(named.amount, named.currency, dict(rates)) * TIYN).round()
-    # each purchase is clamped as well, so that no sum of a client can overflow
-    purchases = named.mutate(tiyn=ibis.greatest(ibis.least(tiyn, float(bounds.largest_spending)), 0.0).cast("int64"))
-    spending = purchases.group_by("pseudonym", "category").agg(spending=purchases.tiyn.sum())
-    clamped = spending.mutate(
-        spending=ibis.least(spending.spending, bounds.largest_spending),
-        lot=(spending.pseudonym + spending.category).hexdigest("sha256"),
-    )
-    ranked = clamped.mutate(rank=ibis.row_number().over(group_by="pseudonym", order_by="lot"))
-    kept = ranked.filter(ranked["rank"] < bounds.most_categories)
-    return kept.select("pseudonym", "category", "spending", first=(kept["rank"] == 0).cast("int64"))
+    month = source.transactions.filter(_.date >= start, _.date < end)
+    tiyn = in_tenge(month.amount, month.currency, source.rates) * _TIYN
+    named = month.select("client_code", "category", tiyn=tiyn)
+    # what is no number is no purchase: an engine's least() would turn it into the largest one
+    sound = named.filter(named.tiyn.notnull(), ~named.tiyn.isnan(), named.tiyn >= 1)
+    bounded = sound.mutate(tiyn=ibis.least(sound.tiyn, _LARGEST_TIYN).round().cast("int64"))  # so that no sum can overflow
+    coded = bounded.join(_CODES, "category").join(cohort.select("client_code", "pseudonym"), "client_code")
+    purchases = coded.select("pseudonym", "code", "tiyn", bill=_bill(coded.tiyn))
+    by_category = {name: purchases.tiyn.sum(where=purchases.code == number) for number, name in enumerate(SPENDING)}
+    by_size = {name: (purchases.bill == number).sum() for number, name in enumerate(BILLS)}
+    return purchases.group_by("pseudonym").agg(**by_category, **by_size)
 
 
-def exact_sums(engine: BaseBackend, rows: Table, bounds: Bounds) -> Exact:
-    """Add the contributions up on `engine`.
+def _bill(tiyn: IntegerColumn) -> Column:
+    """The number of the bin that a purchase of `tiyn` falls into."""
+    steps = ((tiyn / (BILL_EDGES_KZT[0] * _TIYN)).log10() * _BILLS_PER_DECADE).floor()
+    return ibis.greatest(ibis.least(steps, len(BILLS) - 1), 0).cast("int8")
 
-    Raises:
-        PrivacyNotKept: the sums are larger than the bounds allow for so many clients.
-    """
-    summed = rows.group_by("category").agg(spending=rows.spending.sum(), clients=rows.count(), everyone=rows["first"].sum())
-    frame: pd.DataFrame = engine.to_pandas(summed).set_index("category").reindex(list(CATEGORIES)).fillna(0).astype("int64")
-    exact = Exact(frame["spending"].tolist(), frame["clients"].tolist(), int(frame["everyone"].sum()))
-    within = all(
-        0 <= total <= count * bounds.largest_spending for total, count in zip(exact.spending, exact.clients, strict=True)
-    )
-    if not within or sum(exact.clients) > exact.everyone * bounds.most_categories:
-        raise PrivacyNotKept("the sums exceed what so many clients may add: their contributions were not clamped")
-    return exact
+
+def _with_cells(clients: Table | None, cohort: Table, segments: Mapping[str, Segment]) -> Table:
+    if clients is None:
+        return cohort.mutate(**{name: len(segment.cells) for name, segment in segments.items()})
+    columns = {segment.column for segment in segments.values()}
+    facts = clients.group_by("client_code").agg(**{name: clients[name].max() for name in columns})  # one row each, come what may
+    cells = facts.select("client_code", **{name: _cell(facts[segment.column], segment) for name, segment in segments.items()})
+    known = {name: ibis.coalesce(cells[name], len(segment.cells)) for name, segment in segments.items()}
+    return cohort.left_join(cells, "client_code").select(*(cohort[name] for name in cohort.columns), **known)
+
+
+def _cell(value: Column, segment: Segment) -> Column:
+    if segment.column == "age":
+        inside = ((value.between(first, last), number) for number, (first, last) in enumerate(segment.ranges()))
+        return ibis.cases(*inside, else_=len(segment.cells))
+    return value.cases(*((cell, number) for number, cell in enumerate(segment.cells)), else_=len(segment.cells))
+
+
+def _number(key: bytes, client: str) -> int:
+    return int.from_bytes(blake2b(client.encode("utf-8", "surrogatepass"), key=key, digest_size=8).digest(), signed=True)

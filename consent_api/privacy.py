@@ -6,7 +6,9 @@ zCDP and its conversion to (epsilon, delta) are those of Bun and Steinke, "Conce
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import opendp.prelude as dp
 
 dp.enable_features("contrib")
@@ -28,6 +30,10 @@ class Noised:
     values: list[int]
     standard_deviation: float
     rho: float
+
+    def array(self, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The values as numbers to calculate on."""
+        return np.array(self.values, dtype=float).reshape(shape)
 
 
 def noised(values: Sequence[int], sensitivity_squared: int, rho: float) -> Noised:

@@ -1,6 +1,8 @@
 """The database of the consent service: opened, migrated, and written by one transaction at a time."""
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +12,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from clock import now
+from consent_api import audit, withdrawals
+from consent_api.committer import Answer, Committer, Work
+from consent_api.custody import Custody
+from consent_api.notices import Notices, keep, load_notices
 from database import open_database
+from settings import Settings
 
 VERSION_TABLE = "consent_alembic_version"
 _LOCK = 0x0B0A_0002  # names our writers among PostgreSQL's advisory locks
@@ -24,8 +32,13 @@ class Store:
     or a consent that was read in a writing transaction is still true when it commits.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, custody: Custody, notices: Notices) -> None:
+        withdrawals.log_at_commit(engine)
+        audit.remember_heads(engine)
+        self.custody = custody
+        self.notices = notices
+        self.engine = engine.execution_options(custody=custody, notices=notices)
+        self._committer = Committer(self.writing)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -40,11 +53,28 @@ class Store:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             yield connection
 
+    def submit(self, work: Work[Answer]) -> Future[Answer]:
+        """Have `work` run in a transaction like those of `writing`, which it shares with others that are submitted meanwhile.
+
+        Raises:
+            TooManyWait, CommitterClosed: it will not run. The future's exceptions are those of `writing`, and those of `work`.
+        """
+        return self._committer.submit(work)
+
+    async def written(self, work: Work[Answer]) -> Answer:
+        """`submit` for a caller on an event loop: the answer of `work`, once all that it did is durable."""
+        return await asyncio.wrap_future(self.submit(work))
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that waits for no writer."""
         with self.engine.connect().execution_options(read_only=True) as connection, connection.begin():
             yield connection
+
+    def close(self) -> None:
+        """Finish what was submitted, and let go of the database."""
+        self._committer.close()
+        self.engine.dispose()
 
     def migrate(self) -> None:
         """Bring the tables to the newest version; several processes may do so at once."""
@@ -60,14 +90,18 @@ class Store:
             return context.get_current_revision() == ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
-def open_store(url: str) -> Store:
-    """Open the consent database at `url` (SQLite or PostgreSQL) and migrate it.
+def open_store(config: Settings) -> Store:
+    """Open the consent database (SQLite or PostgreSQL) with what is kept outside it, and migrate it.
 
     Raises:
         DBAPIError: the database does not answer.
+        ConfigurationError: the pepper is too short.
+        BrokenCatalogue: the texts of consents cannot be read, or contradict what clients were shown.
     """
-    store = Store(open_database(url))
+    store = Store(open_database(config.database("consent")), Custody.of(config), load_notices(config.catalogues))
     store.migrate()
+    with store.writing() as connection:
+        keep(connection, store.notices.all(), now())
     return store
 
 

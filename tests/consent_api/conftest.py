@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,12 +13,15 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import URL, create_engine, make_url, text
 
-from consent_api.access import Service
 from consent_api.app import create_app
-from consent_api.auth import Keyring
 from consent_api.budget import Caps
 from consent_api.catalogue import load_catalogue
-from consent_api.reports import Plan, Source
+from consent_api.contributions import Source
+from consent_api.credentials import Keyring
+from consent_api.issuers import OWN, Issuers, development
+from consent_api.reports import Plan
+from consent_api.reports import plans as configured_plans
+from consent_api.service import Service
 from consent_api.store import Store, open_store
 from database import open_database
 from features.online import OnlineStore
@@ -47,9 +50,15 @@ class Bank:
     clock: Clock
     http: TestClient
     body_limit: int
+    config: Settings
 
     def headers(self, role: str, subject: str) -> dict[str, str]:
         return {"X-API-Key": self.service.keyring.issue(role, subject, self.clock())}
+
+    def bearer(self, client_code: str) -> dict[str, str]:
+        """A new token of this client: good for reading, and for one change."""
+        token = development(self.config).token(client_code, OWN, self.clock(), timedelta(minutes=5))
+        return {"Authorization": f"Bearer {token}"}
 
     def caller(self, role: str, subject: str) -> Callable:
         """`call("GET", "/path", json=…)` with a key of this role."""
@@ -91,15 +100,18 @@ def _schema_of_its_own(database: URL) -> str:
     return database.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
 
 
+@pytest.fixture
+def postgres_url(postgres_database: URL) -> str:
+    """Where a test finds an empty PostgreSQL."""
+    return _schema_of_its_own(postgres_database)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'consent.db'}"
-    else:
-        url = _schema_of_its_own(request.getfixturevalue("postgres_database"))
-    opened = open_store(url)
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    opened = open_store(Settings(var=tmp_path, database_url=url))
     yield opened
-    opened.engine.dispose()
+    opened.close()
 
 
 @pytest.fixture
@@ -111,14 +123,16 @@ def clock() -> Clock:
 def bank(store: Store, clock: Clock, tmp_path: Path) -> Iterator[Bank]:
     online = OnlineStore(open_database(f"sqlite:///{tmp_path / 'online.db'}"))
     online.write("profile", pd.DataFrame({"client_code": CLIENTS, "as_of": [clock.moment.replace(tzinfo=None)] * len(CLIENTS)}))
-    service = Service(store, Keyring(store, b"p" * 32), load_catalogue(CATALOGUES), online.knows, clock)
-    with TestClient(create_app(lambda: service, 1 << 20), raise_server_exceptions=False) as http:
-        yield Bank(store, service, clock, http, 1 << 20)
+    config = Settings(var=tmp_path, stranger_rate_per_second=1e6)
+    keyring, issuers = Keyring(store, b"p" * 32), Issuers.of(config)
+    service = Service(store, keyring, issuers, load_catalogue(CATALOGUES), online.knows, clock, online, config)
+    with TestClient(create_app(lambda: service, config), raise_server_exceptions=False) as http:
+        yield Bank(store, service, clock, http, config.body_limit, config)
 
 
-@pytest.fixture
-def plan() -> Plan:
-    return Plan.of(load_catalogue(CATALOGUES).reports["category_spending"], Settings())
+@pytest.fixture(scope="session")
+def plans() -> dict[str, Plan]:
+    return configured_plans(load_catalogue(CATALOGUES), Settings())
 
 
 @pytest.fixture

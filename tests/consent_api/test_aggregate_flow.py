@@ -23,12 +23,14 @@ from consent_api.releases import PeriodNotOver, Subject
 from consent_api.store import open_store
 from features.lake import open_lake
 from features.tables import CATEGORIES, TRANSACTIONS
+from features.tables import CLIENTS as CLIENT_TABLE
 from flows.aggregate import AggregateRequest, aggregate
 from settings import Settings
 
 pytestmark = pytest.mark.integration
 LAST_MONTH = (now().replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
-CLIENTS = [f"CANARY-{number}" for number in range(300)]
+CLIENTS = [f"CANARY-{number}" for number in range(600)]
+KINDS = ("category_spending", "average_bill", "spending_dynamics", "income_segments")
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         settings_module.settings.cache_clear()
         configured = settings_module.settings()
         _ingest(configured, var)
-        with open_store(configured.database("consent")).writing() as connection:
-            wanted = [Grant(client, "dala-market", "category_spending", "market_statistics") for client in CLIENTS]
+        with open_store(configured).writing() as connection:
+            wanted = [Grant(client, "dala-market", kind, "market_statistics") for client in CLIENTS for kind in KINDS]
             consents.grant(connection, wanted, Actor("test", "test"), now())
         yield configured
     settings_module.settings.cache_clear()
@@ -50,23 +52,33 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 def _ingest(config: Settings, var: Path) -> None:
     rows = [(f"{LAST_MONTH}-05", name, 15_000, "KZT", client) for client in CLIENTS for name in list(CATEGORIES)[:6]]
-    path = var / "purchases.csv"
-    pd.DataFrame(rows, columns=["date", "category", "amount", "currency", "client_code"]).to_csv(path, index=False)
-    open_lake(config).ingest(TRANSACTIONS, path)
+    people = [(client, "", "Студент", 30, "Алматы", 1_000) for client in CLIENTS]
+    for table, columns, lines in (
+        (TRANSACTIONS, ["date", "category", "amount", "currency", "client_code"], rows),
+        (CLIENT_TABLE, CLIENT_TABLE.schema.names, people),
+    ):
+        path = var / f"{table.name}.csv"
+        pd.DataFrame(lines, columns=columns).to_csv(path, index=False)
+        open_lake(config).ingest(table, path)
 
 
 def test_the_flow_releases_for_every_company_once_and_says_what_became_of_it(config: Settings) -> None:
-    summaries = {summary.company: summary for summary in aggregate(AggregateRequest(period=LAST_MONTH))}
-    assert set(summaries) == {"dala-market", "jolda-travel", "densaulyk-pharmacy", "aspan-cinema"}
-    assert summaries["dala-market"].outcome == "made now"
-    assert summaries["dala-market"].categories >= 6
-    assert "too few consents" in summaries["jolda-travel"].outcome
-    store = open_store(config.database("consent"))
-    document = releases.published_document(store, Subject("dala-market", "category_spending", Period.of(LAST_MONTH)))
-    (again,) = aggregate(AggregateRequest(company="dala-market", period=LAST_MONTH))
-    assert again.outcome == "made before, unchanged"
-    assert releases.published_document(store, Subject("dala-market", "category_spending", Period.of(LAST_MONTH))) == document
-    assert again.sample_size == json.loads(document)["sample_size"]
+    summaries = {(each.company, each.data_type): each for each in aggregate(AggregateRequest(period=LAST_MONTH))}
+    companies = ("dala-market", "jolda-travel", "densaulyk-pharmacy", "aspan-cinema")
+    assert set(summaries) == {(company, kind) for company in companies for kind in KINDS}
+    for kind in KINDS[:3]:
+        assert summaries["dala-market", kind].outcome == "made now"
+        assert summaries["dala-market", kind].cells == 2
+        assert "too few consents" in summaries["jolda-travel", kind].outcome
+    assert "no champion" in summaries["dala-market", "income_segments"].outcome
+    store = open_store(config)
+    subjects = [Subject("dala-market", kind, Period.of(LAST_MONTH)) for kind in KINDS]
+    documents = [releases.published(store, subject) for subject in subjects]
+    assert documents[3] == {}
+    again = {each.data_type: each for each in aggregate(AggregateRequest(company="dala-market", period=LAST_MONTH))}
+    assert {again[kind].outcome for kind in KINDS[:3]} == {"made before, unchanged"}
+    assert [releases.published(store, subject) for subject in subjects] == documents
+    assert again["average_bill"].sample_size == json.loads(documents[1]["all"])["sample_size"]
 
 
 def test_p23_the_artifacts_and_logs_of_the_flow_name_no_client(config: Settings) -> None:

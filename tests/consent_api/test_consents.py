@@ -1,22 +1,22 @@
 """Promises of consents: states, expiry to the second, renewal, withdrawal, and many at once."""
 
 import threading
-import time
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from consent_api import consents
 from consent_api.audit import Actor
-from consent_api.consents import ExpiryOutOfRange, Grant, latest_expiry
-from consent_api.store import Store, open_store
+from consent_api.consents import Grant
+from consent_api.store import Store
 from consent_api.tables import EVENTS, RECORDS
+from consent_api.validity import ExpiryOutOfRange, latest_expiry
 
 ACTOR = Actor("test", "test")
 AT = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
 KIND = ("dala-market", "category_spending", "market_statistics")
 
 
@@ -103,6 +103,38 @@ def test_p19_twelve_months_are_counted_in_utc_and_leap_days_end_on_the_28th(give
     assert latest_expiry(given_at) == last
 
 
+@pytest.mark.parametrize(("fold", "hour"), [(0, 0), (1, 1)])
+def test_p19_twelve_months_begin_in_the_right_one_of_two_equal_hours(fold: int, hour: int) -> None:
+    """When clocks are set back 02:30 comes twice; a year later it may come once, or on another day."""
+    given_at = datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=BERLIN)
+    assert latest_expiry(given_at) == datetime(2027, 10, 25, hour, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_p19_a_consent_ends_in_the_right_one_of_two_equal_hours(store: Store, fold: int) -> None:
+    until = datetime(2027, 10, 31, 2, 30, fold=fold, tzinfo=BERLIN)
+    give(store, "1", until=until)
+    moments = [datetime(2027, 10, 31, hour, 30, tzinfo=UTC) - timedelta(seconds=1) for hour in (0, 1, 2)]
+    assert [cohort(store, moment) == ["1"] for moment in moments] == [True, fold == 1, False]
+
+
+def test_p19_an_hour_that_clocks_skip_shortens_nothing(store: Store) -> None:
+    """From 12:00 to 12:00 on the day clocks go forward are 23 hours, and all of them count."""
+    until = datetime(2027, 3, 28, 12, 0, tzinfo=BERLIN)
+    give(store, "1", datetime(2027, 3, 27, 12, 0, tzinfo=BERLIN), until)
+    ends = datetime(2027, 3, 28, 10, 0, tzinfo=UTC)
+    assert [cohort(store, ends + timedelta(seconds=second)) for second in (-1, 0)] == [["1"], []]
+
+
+@pytest.mark.parametrize(
+    ("day", "last"), [((2028, 2, 29), (2029, 2, 28)), ((2027, 3, 1), (2028, 3, 1)), ((2027, 2, 28), (2028, 2, 28))]
+)
+def test_p19_a_year_over_a_leap_day_ends_on_its_last_second(store: Store, day: tuple, last: tuple) -> None:
+    give(store, "1", datetime(*day, 23, 59, 59, 500_000, tzinfo=UTC))
+    ends = datetime(*last, 23, 59, 59, tzinfo=UTC)
+    assert [cohort(store, ends + timedelta(seconds=second)) for second in (-1, 0, 1)] == [["1"], [], []]
+
+
 @pytest.mark.parametrize(("second", "accepted"), [(-1, True), (0, True), (1, False)])
 def test_p19_no_consent_lasts_longer_than_twelve_months(store: Store, second: int, accepted: bool) -> None:
     until = latest_expiry(AT) + timedelta(seconds=second)
@@ -121,13 +153,11 @@ def test_p19_a_consent_ends_in_the_future(store: Store, second: int) -> None:
         give(store, "1", until=AT + timedelta(seconds=second))
 
 
-def test_ten_thousand_grants_take_less_than_five_seconds(store: Store) -> None:
-    wanted = [Grant(str(number), *KIND) for number in range(10_000)]
-    started = time.monotonic()
+def test_thousands_of_clients_are_granted_in_one_call(store: Store) -> None:
+    wanted = [Grant(str(number), *KIND) for number in range(2_500)]
     with store.writing() as connection:
-        assert len(consents.grant(connection, wanted, ACTOR, AT)) == 10_000
-    assert time.monotonic() - started < 5
-    assert len(cohort(store)) == 10_000
+        assert len(consents.grant(connection, wanted, ACTOR, AT)) == 2_500
+    assert cohort(store) == sorted(each.client_code for each in wanted)
 
 
 def test_p04_two_writers_at_once_leave_one_active_record(store: Store) -> None:
@@ -141,26 +171,3 @@ def test_p04_two_writers_at_once_leave_one_active_record(store: Store) -> None:
         ended = connection.scalar(select(func.count()).select_from(EVENTS).where(EVENTS.c.state == "superseded"))
         numbers = connection.scalars(select(RECORDS.c.number).order_by(RECORDS.c.number)).all()
     assert (ended, list(numbers)) == (7, list(range(1, 9)))
-
-
-steps = st.lists(
-    st.tuples(st.sampled_from(["give", "withdraw", "wait"]), st.sampled_from("12"), st.integers(1, 400)), min_size=1, max_size=15
-)
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps)
-def test_p04_any_order_of_giving_withdrawing_and_waiting_equals_the_model(tmp_path_factory, walk) -> None:
-    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('walk') / 'consent.db'}")
-    at, model = AT, {}
-    for what, client, days in walk:
-        if what == "give":
-            give(store, client, at, until=at + timedelta(days=min(days, 364)))
-            model[client] = at + timedelta(days=min(days, 364))
-        elif what == "withdraw":
-            was_active = model.pop(client, at) > at
-            assert withdraw(store, client, at) == was_active
-        else:
-            at += timedelta(days=days)
-        assert cohort(store, at) == sorted(client for client, until in model.items() if until > at)
-    store.engine.dispose()

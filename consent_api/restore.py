@@ -1,0 +1,154 @@
+"""After a restored backup: withdrawals that the database has forgotten are carried out again before anything is served.
+
+The service does so by itself when it starts; `python -m consent_api.restore` does it and says what it found.
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, not_, select
+
+from chain import START, seal
+from clock import now
+from consent_api import consents, erasure, withdrawals
+from consent_api.append_only import Line
+from consent_api.audit import Actor
+from consent_api.custody import Custody, custody_of
+from consent_api.states import ACTIVE, FINAL, REVOKED
+from consent_api.store import Store, open_store
+from consent_api.tables import EVENTS, RECORDS
+from consent_api.withdrawals import SEALED, Withdrawal
+from settings import settings
+
+ACTOR = Actor("restore", "operator")
+_Kind = tuple[str, str, str, str]
+"""Pseudonym, company, data type, purpose."""
+
+
+class BrokenLog(Exception):
+    """The log of withdrawals is not as it was written, so nobody can say which consents were withdrawn: nothing is served."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What the database had forgotten: consents ended again, erasures due again; and withdrawals that the log did not have."""
+
+    withdrawn: int
+    erasures: int
+    added_to_log: int
+
+
+def replay(store: Store, at: datetime, working_days: int) -> Replayed:
+    """Bring database and log together, in one transaction.
+
+    A consent ends if the log has its record, or an older one of its kind: the log of a withdrawal may name a renewal that the
+    backup never saw.
+
+    Raises:
+        BrokenLog: the log is not as it was written.
+        DBAPIError: the database does not answer.
+    """
+    with store.writing() as connection:
+        lines = read_log(store.custody)
+        withdrawn = _withdraw_again(connection, lines, at)
+        erasures = _erase_again(connection, lines, at, working_days)
+        return Replayed(withdrawn, erasures, _complete(connection, lines))
+
+
+def read_log(custody: Custody) -> list[Line]:
+    """Every line of the log, checked against the one before it.
+
+    Raises:
+        BrokenLog: naming the first that is not as it was written.
+    """
+    lines, previous = [], START
+    for number, line in enumerate(custody.withdrawals.read(), 1):
+        if (line.get("sequence"), line.get("previous_hash")) != (number, previous) or line.get("hash") != _sealed(line):
+            raise BrokenLog(
+                f"line {number} of {custody.withdrawals.path} is not as it was written: put the file back as it was, "
+                "because without it withdrawn consents could come back"
+            )
+        previous = line["hash"]
+        lines.append(line)
+    return lines
+
+
+def _sealed(line: Line) -> str:
+    return seal([line.get(name) for name in SEALED])
+
+
+def _withdraw_again(connection: Connection, lines: Iterable[Line], at: datetime) -> int:
+    ended: set[str] = set()
+    newest: dict[_Kind, tuple[datetime, int]] = {}
+    for line in lines:
+        if line["kind"] != "erased":
+            ended.add(line["record_id"])
+            kind = (line["client"], line["company"], line["data_type"], line["purpose"])
+            newest[kind] = (datetime.fromisoformat(line["at"]), line["number"])
+    pseudonym = custody_of(connection).pseudonym
+    count = 0
+    for record in _active(connection) if ended else ():
+        kind = (pseudonym(record.client_code), record.company, record.data_type, record.purpose)
+        ended_at, number = newest.get(kind, (record.began_at, 0))
+        if record.record_id in ended or (record.began_at < ended_at and record.number <= number):
+            kinds = [record.data_type]
+            count += consents.revoke(connection, record.client_code, record.company, ACTOR, at, kinds, record.purpose)
+    return count
+
+
+def _active(connection: Connection) -> list[Any]:
+    """The consents that nothing has ended, with the moment each became active."""
+    ending = EVENTS.alias("ending")
+    has_ended = exists().where(ending.c.record_id == RECORDS.c.record_id, ending.c.state.in_(FINAL))
+    began = and_(EVENTS.c.record_id == RECORDS.c.record_id, EVENTS.c.state == ACTIVE)
+    joined = select(*RECORDS.c, EVENTS.c.at.label("began_at")).select_from(RECORDS.join(EVENTS, began))
+    return list(connection.execute(joined.where(not_(has_ended))))
+
+
+def _erase_again(connection: Connection, lines: Iterable[Line], at: datetime, working_days: int) -> int:
+    asked = {line["client"]: datetime.fromisoformat(line["at"]) for line in lines if line["kind"] == "erased"}
+    pseudonym = custody_of(connection).pseudonym
+    count = 0
+    for client_code in erasure.not_asked(connection) if asked else ():
+        asked_at = asked.get(pseudonym(client_code))
+        if asked_at is not None and erasure.has_data_before(connection, client_code, asked_at):
+            erasure.request(connection, client_code, ACTOR, at, erasure.due(asked_at, working_days))
+            count += 1
+    return count
+
+
+def _complete(connection: Connection, lines: Iterable[Line]) -> int:
+    """Add what the log has lost: withdrawals from before it was kept, or whose file was not brought along."""
+    known = {line["record_id"] for line in lines}
+    withdrawn = and_(EVENTS.c.record_id == RECORDS.c.record_id, EVENTS.c.state == REVOKED)
+    joined = select(*RECORDS.c, EVENTS.c.at.label("ended_at")).select_from(RECORDS.join(EVENTS, withdrawn))
+    lost = [row for row in connection.execute(joined) if row.record_id not in known]
+    withdrawals.note(connection, [_withdrawal(row) for row in lost])
+    return len(lost)
+
+
+def _withdrawal(row: Any) -> Withdrawal:
+    return Withdrawal(
+        "withdrawn", row.client_code, row.ended_at, row.company, row.data_type, row.purpose, row.number, row.record_id
+    )
+
+
+def main() -> int:
+    """Replay the log of withdrawals; returns the exit status."""
+    try:
+        done = replay(open_store(settings()), now(), settings().erasure_working_days)
+    except BrokenLog as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(
+        f"withdrawals carried out again: {done.withdrawn}; erasures due again: {done.erasures}; "
+        f"withdrawals that the log did not have: {done.added_to_log}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Promises of the first migration: consents from before texts and channels were kept stay in force, and say what is not known."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jsonschema
+import pytest
+import sqlalchemy as sa
+from alembic import command
+
+from consent_api import consents, receipts, resources
+from consent_api.audit import Actor
+from consent_api.consents import Grant
+from consent_api.store import Store, _alembic, open_store
+from database import UtcTime, open_database
+from settings import Settings
+
+AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+KIND = ("dala-market", "category_spending", "market_statistics")
+SCHEMA = json.loads((Path(consents.__file__).parent / "record.schema.json").read_text())
+RECORDS = sa.table(
+    "consent_records",
+    *(sa.column(name) for name in ("record_id", "consent_id", "client_code", "company", "data_type", "purpose", "number")),
+    *(sa.column(name, UtcTime) for name in ("given_at", "valid_until")),
+)
+EVENTS = sa.table(
+    "consent_events", *(sa.column(name) for name in ("record_id", "state", "actor", "reason")), sa.column("at", UtcTime)
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Where a database of the first version holds the active consent of client 1 and the withdrawn one of client 2."""
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    config = Settings(var=tmp_path, database_url=url)
+    engine = open_database(config.database("consent"))
+    with engine.begin() as connection:
+        steps = _alembic()
+        steps.attributes["connection"] = connection
+        command.upgrade(steps, "0001")
+        for client in ("1", "2"):
+            record = dict(zip(("company", "data_type", "purpose"), KIND, strict=True))
+            record |= {"record_id": client * 32, "consent_id": f"{client}_{KIND[0]}", "client_code": client, "number": 1}
+            moments = {"given_at": AT, "valid_until": AT + timedelta(days=300)}
+            connection.execute(sa.insert(RECORDS).values(**record, **moments))
+            event = {"record_id": client * 32, "at": AT, "actor": "test", "reason": "granted"}
+            connection.execute(sa.insert(EVENTS).values(**event, state="active"))
+        connection.execute(sa.insert(EVENTS).values(**event, state="revoked"))
+    engine.dispose()
+    return config
+
+
+@pytest.fixture
+def migrated(config: Settings) -> Store:
+    return open_store(config)
+
+
+def test_a_consent_from_before_texts_were_kept_stays_in_force_and_says_so(migrated: Store) -> None:
+    later = AT + timedelta(days=1)
+    with migrated.writing() as connection:
+        assert consents.cohort(connection, *KIND, later) == ["1"]
+        for client, state in (("1", "active"), ("2", "revoked")):
+            body = resources.of_company(connection, client, KIND[0], later)
+            receipt = receipts.verify(receipts.issue(connection, body, later), migrated.custody.receipt_keys.published())
+            (record,) = json.loads(receipt.model_dump_json())["records"]
+            jsonschema.validate(record, SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+            assert (record["status"], record["given_at"]) == (state, "2026-11-21T12:00:00Z")
+            assert (record["notice"]["version"], record["language"], record["jurisdiction"]) == (
+                "unrecorded",
+                "und",
+                "unrecorded",
+            )
+            assert {(event["who"], event["channel"]) for event in record["events"]} == {("unrecorded", "unrecorded")}
+    migrated.close()
+
+
+def test_renewing_it_is_a_new_record_under_the_text_in_force(migrated: Store) -> None:
+    with migrated.writing() as connection:
+        consents.grant(connection, [Grant("1", *KIND)], Actor("c", "client"), AT + timedelta(days=1))
+        (record,) = resources.of_company(connection, "1", KIND[0], AT + timedelta(days=1)).records
+    assert (record.previous_record_id, record.notice.version) == ("1" * 32, migrated.notices.version)
+    migrated.close()
+
+
+def test_migrating_again_changes_nothing(config: Settings) -> None:
+    for _ in range(2):
+        store = open_store(config)
+        assert store.is_ready()
+        store.close()

@@ -1,0 +1,184 @@
+"""Promises of deletion: everything goes in time, with evidence, and nothing of it can be read afterwards."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from consent_api import audit, budget, consents, erasure, idempotency
+from consent_api.audit import Actor
+from consent_api.consents import Grant
+from consent_api.idempotency import Repeatable
+from consent_api.retention import Policy, overdue, retain
+from consent_api.store import Store
+from consent_api.tables import ANSWERS, CHARGES, DELETIONS, EVENTS, KEYS, RECORDS, RELEASES, SCHEMA
+from settings import Settings
+
+ACTOR = Actor("test", "client")
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+KIND = ("dala-market", "category_spending", "market_statistics")
+POLICY = Policy.of(Settings())
+DAYS = 10
+
+
+def give(store: Store, clients: list[str], at: datetime) -> None:
+    with store.writing() as connection:
+        consents.grant(connection, [Grant(client, *KIND) for client in clients], ACTOR, at)
+
+
+def answer(store: Store, client: str, key: str, at: datetime) -> None:
+    with store.writing() as connection:
+        idempotency.once(connection, Repeatable(f"client:{client}", key, b"{}"), lambda: f"to {client}".encode(), at)
+
+
+def charge(store: Store, clients: list[str], at: datetime, release_id: str = "r") -> None:
+    with store.writing() as connection:
+        row = {"release_id": release_id, "client_code": "", "year": at.year, "rho_nano": 125_000_000}
+        if connection.scalar(select(RELEASES.c.release_id).where(RELEASES.c.release_id == release_id)) is None:
+            connection.execute(insert(RELEASES).values(**release(release_id, at)))
+        connection.execute(insert(CHARGES), [{**row, "client_code": client} for client in clients])
+
+
+def release(release_id: str, at: datetime) -> dict:
+    about = {"company": "dala-market", "period": release_id, "begun_at": at, "year": at.year, "rho_nano": 125_000_000}
+    return {
+        name: value for name, value in {**about, "release_id": release_id, "data_type": KIND[1]}.items() if name in RELEASES.c
+    }
+
+
+def forget(store: Store, client: str, at: datetime) -> datetime:
+    with store.writing() as connection:
+        return erasure.request(connection, client, ACTOR, at, erasure.due(at, DAYS))
+
+
+def spent(store: Store, client: str, year: int) -> int:
+    with store.reading() as connection:
+        return budget.client_spent(connection, client, year)
+
+
+def count(store: Store, table) -> int:
+    with store.reading() as connection:
+        return connection.scalar(select(func.count()).select_from(table))
+
+
+def test_p21_in_a_year_of_daily_runs_with_gaps_nothing_is_overdue(store: Store) -> None:
+    """The job fails for six days every month; every deletion happens before its deadline all the same."""
+    give(store, [f"C-{number}" for number in range(80)], START)
+    for day in range(366 + 45):
+        at = START + timedelta(days=day)
+        answer(store, f"C-{day % 80}", f"key-{day}", at)
+        if day % 30 == 0:
+            charge(store, [f"C-{number}" for number in range(80)], at, f"release-{day}")
+        if day % 3 == 0 and day // 3 < 60:
+            forget(store, f"C-{day // 3}", at)
+        if day % 30 in (6, 10, 14, 18, 22, 26, 29):
+            retain(store, POLICY, at)
+        assert set(overdue(store, POLICY, at).values()) == {0}, at
+    with store.reading() as connection:
+        late = connection.scalar(select(func.count()).select_from(DELETIONS).where(DELETIONS.c.at > DELETIONS.c.due_at))
+        kinds = dict(
+            connection.execute(select(DELETIONS.c.what, func.sum(DELETIONS.c.how_many)).group_by(DELETIONS.c.what)).all()
+        )
+        assert audit.verify(connection).first_bad is None
+        assert connection.scalar(select(func.min(CHARGES.c.year))) == 2027
+    assert late == 0
+    assert kinds["consent_records"] == 60
+    assert kinds["consent_answers"] > 300
+    assert kinds["consent_charges"] >= 80 * 12
+
+
+def test_p21_an_erased_client_is_in_no_row_and_no_byte(store: Store, tmp_path: Path) -> None:
+    canary = "CANARY-7f3a"
+    give(store, [canary, "C-2"], START)
+    give(store, [canary], START + timedelta(hours=1))
+    answer(store, canary, "key", START)
+    charge(store, [canary, "C-2"], START)
+    with store.writing() as connection:
+        key = {"key_id": "0" * 16, "role": "client", "subject": canary, "digest": "", "issued_at": START}
+        connection.execute(insert(KEYS).values(**key))
+    assert forget(store, canary, START) == datetime(2026, 1, 19, 9, 0, tzinfo=UTC)
+    assert forget(store, canary, START + timedelta(days=1)) == datetime(2026, 1, 19, 9, 0, tzinfo=UTC)
+    assert rows_with(store, canary)
+    retain(store, POLICY, START + timedelta(days=2))
+    assert rows_with(store, canary) == {}
+    assert [path for path in files(tmp_path) if canary.encode() in path.read_bytes()] == []
+    assert rows_with(store, "C-2")
+    with store.reading() as connection:
+        assert audit.verify(connection).first_bad is None
+        evidence = connection.execute(select(DELETIONS.c.what, DELETIONS.c.how_many, DELETIONS.c.reason)).all()
+    assert {(what, how_many) for what, how_many, _ in evidence} == {
+        ("consent_events", 4),
+        ("consent_records", 2),
+        ("consent_answers", 1),
+        ("consent_charges", 1),
+    }
+
+
+def rows_with(store: Store, text: str) -> dict[str, int]:
+    """How many rows of which table hold a text in any column."""
+    with store.reading() as connection:
+        rows = {table.name: [str(tuple(row)) for row in connection.execute(select(table))] for table in SCHEMA.sorted_tables}
+    found = {name: sum(text in row for row in each) for name, each in rows.items()}
+    return {name: number for name, number in found.items() if number}
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_erasure_resets_no_budget(store: Store) -> None:
+    give(store, ["C-1"], START)
+    charge(store, ["C-1"], START)
+    forget(store, "C-1", START)
+    retain(store, POLICY, START + timedelta(days=1))
+    assert spent(store, "C-1", 2026) == 0
+    give(store, ["C-1"], START + timedelta(days=30))
+    assert spent(store, "C-1", 2026) == 125_000_000
+
+
+def test_deadlines_count_working_days() -> None:
+    friday = datetime(2026, 11, 20, 18, 30, tzinfo=UTC)
+    assert erasure.due(friday, 10) == datetime(2026, 12, 4, 18, 30, tzinfo=UTC)
+    assert erasure.due(friday + timedelta(days=1), 1) == datetime(2026, 11, 23, 18, 30, tzinfo=UTC)
+
+
+def test_nothing_is_deleted_outside_a_recorded_deletion(store: Store) -> None:
+    give(store, ["C-1"], START)
+    for table in (RECORDS, EVENTS):
+        with pytest.raises(DBAPIError, match="append-only"), store.writing() as connection:
+            connection.execute(delete(table))
+    forget(store, "C-1", START)
+    retain(store, POLICY, START)
+    give(store, ["C-1"], START)
+    with pytest.raises(DBAPIError, match="append-only"), store.writing() as connection:
+        connection.execute(delete(EVENTS))
+
+
+def test_ended_consents_are_kept_as_evidence_and_then_go_with_their_whole_history(store: Store) -> None:
+    give(store, ["C-1", "C-2"], START)
+    with store.writing() as connection:
+        consents.revoke(connection, "C-1", KIND[0], ACTOR, START + timedelta(days=1))
+    for year in (1, 2, 3):
+        give(store, ["C-2"], START + timedelta(days=350 * year))
+    retain(store, POLICY, START + timedelta(days=1095))
+    assert count(store, RECORDS) == 5
+    retain(store, POLICY, START + timedelta(days=1100))
+    with store.reading() as connection:
+        assert set(connection.scalars(select(RECORDS.c.client_code))) == {"C-2"}
+    assert count(store, RECORDS) == 4
+    retain(store, POLICY, START + timedelta(days=350 * 3 + 366 + 1099))
+    assert (count(store, RECORDS), count(store, EVENTS)) == (0, 0)
+    retain(store, POLICY, START + timedelta(days=350 * 3 + 366 + 1099 + 1100))
+    assert count(store, DELETIONS) == 0
+
+
+def test_many_rows_go_in_portions_each_with_its_evidence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consent_api.retention._PORTION", 10)
+    for number in range(25):
+        answer(store, "C-1", f"key-{number:02}", START)
+    assert retain(store, POLICY, START + timedelta(days=40))["answers"] == 25
+    assert count(store, ANSWERS) == 0
+    with store.reading() as connection:
+        assert sorted(connection.scalars(select(DELETIONS.c.how_many))) == [5, 10, 10]

@@ -1,0 +1,252 @@
+"""Promises of the log of withdrawals: a restored backup never brings back what a client has ended."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import MetaData, insert, select, text
+
+from clock import now
+from consent_api import consents, erasure, restore
+from consent_api.app import open_service
+from consent_api.append_only import AppendOnlyFile
+from consent_api.audit import Actor
+from consent_api.consents import Grant
+from consent_api.restore import BrokenLog
+from consent_api.store import Store, open_store
+from consent_api.tables import ERASURES
+from consent_api.withdrawals import NotLogged
+from settings import Settings
+
+ACTOR = Actor("test", "client")
+AT = datetime(2026, 11, 21, 12, 0, 0, 250000, tzinfo=UTC)
+KIND = ("dala-market", "category_spending", "market_statistics")
+CLIENTS = [f"C-{number}" for number in range(120)]
+DAYS = 10
+
+
+def give(store: Store, clients: list[str], at: datetime = AT, until: datetime | None = None) -> None:
+    with store.writing() as connection:
+        consents.grant(connection, [Grant(client, *KIND, until) for client in clients], ACTOR, at)
+
+
+def withdraw(store: Store, clients: list[str], at: datetime) -> None:
+    for client in clients:
+        with store.writing() as connection:
+            consents.revoke(connection, client, KIND[0], ACTOR, at)
+
+
+def active(store: Store, at: datetime) -> list[str]:
+    with store.reading() as connection:
+        return consents.cohort(connection, *KIND, at)
+
+
+def later(seconds: float) -> datetime:
+    return AT + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def backup(store: Store) -> Callable[[], Callable[[], None]]:
+    """`backup()` keeps the database's rows as they are; the function it returns puts them back."""
+
+    def taken() -> Callable[[], None]:
+        with store.reading() as connection:
+            metadata = MetaData()
+            metadata.reflect(connection)
+            kept = {table: [dict(row._mapping) for row in connection.execute(select(table))] for table in metadata.sorted_tables}
+
+        def put_back() -> None:
+            with store.engine.begin() as connection:
+                _let_go(connection)
+                for table in reversed(kept):
+                    connection.execute(table.delete())
+                for table, rows in kept.items():
+                    if rows:
+                        connection.execute(insert(table), rows)
+
+        return put_back
+
+    return taken
+
+
+def _let_go(connection) -> None:
+    """A backup is restored below the guards: by files on SQLite, by the owner on PostgreSQL."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        return
+    names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
+    for name in names:
+        connection.execute(text(f"DROP TRIGGER {name}"))
+
+
+def replay(store: Store, at: datetime) -> restore.Replayed:
+    return restore.replay(store, at, DAYS)
+
+
+def test_p22_a_restored_backup_gets_every_withdrawal_back(store: Store, backup) -> None:
+    give(store, CLIENTS)
+    put_back = backup()
+    withdraw(store, CLIENTS[:100], later(60))
+    put_back()
+    assert len(active(store, later(3600))) == 120  # that is what a restore does
+    assert replay(store, later(3600)) == restore.Replayed(withdrawn=100, erasures=0, added_to_log=0)
+    assert active(store, later(3600)) == sorted(CLIENTS[100:])
+    assert replay(store, later(3601)).withdrawn == 0
+
+
+def test_p22_the_withdrawal_of_a_renewal_that_the_backup_never_saw_ends_what_it_renewed(store: Store, backup) -> None:
+    give(store, CLIENTS[:2])
+    put_back = backup()
+    give(store, CLIENTS[:1], later(10))
+    withdraw(store, CLIENTS[:1], later(20))
+    put_back()
+    replay(store, later(30))
+    assert active(store, later(30)) == CLIENTS[1:2]
+
+
+def test_p22_a_consent_that_was_made_shorter_does_not_come_back_longer(store: Store, backup) -> None:
+    give(store, CLIENTS[:1])
+    put_back = backup()
+    give(store, CLIENTS[:1], later(10), later(86400))
+    put_back()
+    replay(store, later(30))
+    assert active(store, later(2 * 86400)) == []
+
+
+def test_consent_given_again_after_a_withdrawal_stays_given(store: Store, backup) -> None:
+    """Also in the same second, and also after a restore."""
+    give(store, CLIENTS[:2])
+    put_back = backup()
+    withdraw(store, CLIENTS[:2], later(0.1))
+    give(store, CLIENTS[:1], later(0.2))
+    assert replay(store, later(1)).withdrawn == 0
+    assert active(store, later(1)) == CLIENTS[:1]
+    put_back()
+    replay(store, later(5))
+    give(store, CLIENTS[1:2], later(6))
+    assert replay(store, later(7)).withdrawn == 0
+    assert active(store, later(7)) == CLIENTS[1:2]
+
+
+def test_p22_an_erasure_that_the_backup_had_not_seen_is_due_again(store: Store, backup) -> None:
+    give(store, CLIENTS[:2])
+    put_back = backup()
+    with store.writing() as connection:
+        erasure.request(connection, CLIENTS[0], ACTOR, later(5), erasure.due(later(5), DAYS))
+    put_back()
+    assert replay(store, later(10)).erasures == 1
+    assert active(store, later(10)) == CLIENTS[1:2]
+    with store.reading() as connection:
+        assert connection.execute(select(ERASURES.c.client_code, ERASURES.c.due_at)).one() == (
+            CLIENTS[0],
+            erasure.due(later(5), DAYS),
+        )
+
+
+def test_the_log_is_whole_before_the_withdrawal_is_acknowledged_and_names_nobody(store: Store) -> None:
+    give(store, CLIENTS[:3])
+    with store.writing() as connection:
+        consents.revoke(connection, CLIENTS[0], KIND[0], ACTOR, later(1))
+        assert list(store.custody.withdrawals.read()) == []  # nothing is withdrawn before the transaction is sure to be
+    assert len(restore.read_log(store.custody)) == 1
+    with store.engine.connect() as connection, connection.begin() as transaction:
+        consents.revoke(connection, CLIENTS[1], KIND[0], ACTOR, later(1))
+        transaction.rollback()
+    with store.writing() as connection:
+        with connection.begin_nested() as savepoint:
+            consents.revoke(connection, CLIENTS[1], KIND[0], ACTOR, later(1))
+            savepoint.rollback()
+        consents.revoke(connection, CLIENTS[2], KIND[0], ACTOR, later(1))
+    (first, second) = restore.read_log(store.custody)
+    assert {first["client"], second["client"]} == {store.custody.pseudonym(CLIENTS[0]), store.custody.pseudonym(CLIENTS[2])}
+    assert b"C-" not in store.custody.withdrawals.path.read_bytes()
+
+
+def test_nothing_is_withdrawn_when_the_log_cannot_be_written(store: Store) -> None:
+    """The client gets an error and tries again, instead of a promise that a restore would break."""
+    give(store, CLIENTS[:1])
+    path = store.custody.withdrawals.path
+    path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
+    with pytest.raises(NotLogged, match="Is a directory"):
+        withdraw(store, CLIENTS[:1], later(1))
+    assert active(store, later(2)) == CLIENTS[:1]
+
+
+def test_a_log_that_was_touched_is_named_and_nothing_starts(store: Store, tmp_path: Path) -> None:
+    give(store, CLIENTS[:3])
+    withdraw(store, CLIENTS[:3], later(1))
+    path = store.custody.withdrawals.path
+    whole = path.read_bytes()
+    first, second, third = whole.splitlines(keepends=True)
+    for touched in (first + third, first + second.replace(b"dala", b"dela") + third, second + first + third):
+        path.write_bytes(touched)
+        with pytest.raises(BrokenLog, match="is not as it was written"):
+            replay(store, later(2))
+    path.write_bytes(whole)
+    assert replay(store, later(2)) == restore.Replayed(0, 0, 0)
+
+
+def test_a_line_cut_short_by_a_crash_is_left_out_and_the_log_goes_on(store: Store) -> None:
+    give(store, CLIENTS[:2])
+    withdraw(store, CLIENTS[:1], later(1))
+    with store.custody.withdrawals.path.open("ab") as file:
+        file.write(b'{"sequence":2,"kind":"with')
+    withdraw(store, CLIENTS[1:2], later(2))
+    assert [line["sequence"] for line in restore.read_log(store.custody)] == [1, 2]
+
+
+def test_a_log_that_was_lost_is_made_again_from_the_database(store: Store) -> None:
+    give(store, CLIENTS[:2])
+    withdraw(store, CLIENTS[:1], later(1))
+    store.custody.withdrawals.path.unlink()
+    assert replay(store, later(2)).added_to_log == 1
+    assert len(restore.read_log(store.custody)) == 1
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    file = AppendOnlyFile(tmp_path / "log")
+    file.append(lambda newest: [{"n": 1}])
+    before = file.path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            file.append(lambda newest: [{"n": number} for number in range(100)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.path.read_bytes() == before
+    file.append(lambda newest: [{"n": newest["n"] + 1}])
+    assert [line["n"] for line in file.read()] == [1, 2]
+
+
+def test_p22_the_service_starts_only_on_a_database_that_knows_every_withdrawal(tmp_path: Path) -> None:
+    """Files are restored as an operator would: the service is down, its database file is exchanged."""
+    config = Settings(var=tmp_path / "var")
+    store = open_store(config)
+    give(store, CLIENTS[:10], now())
+    store.engine.dispose()
+    shutil.copy(config.var / "consent.db", tmp_path / "backup.db")
+    withdraw(store, CLIENTS[:4], now())
+    store.engine.dispose()
+    shutil.copy(tmp_path / "backup.db", config.var / "consent.db")
+    service = open_service(config)
+    assert active(service.store, now()) == sorted(CLIENTS[4:10])
+    service.store.engine.dispose()
+    log = service.store.custody.withdrawals.path
+    log.write_bytes(log.read_bytes().replace(b"dala-market", b"dela-market"))
+    with pytest.raises(BrokenLog):
+        open_service(config)
+    command = [sys.executable, "-m", "consent_api.restore"]
+    environment = {**os.environ, "OPORA_VAR": str(config.var), "OPORA_DATABASE_URL": ""}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, "line 1 of" in ran.stderr) == (1, True), ran.stderr
+    log.write_bytes(log.read_bytes().replace(b"dela-market", b"dala-market"))
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, "carried out again: 0" in ran.stdout) == (0, True), ran.stderr
