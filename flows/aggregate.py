@@ -1,24 +1,29 @@
 """The flow that makes the partners' anonymised reports of one month."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 import orjson
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from clock import now
+from consent_api import releases
 from consent_api.audit import Actor
 from consent_api.budget import BudgetExhausted, Caps
-from consent_api.catalogue import Catalogue, load_catalogue
+from consent_api.catalogue import EVERYBODY, Catalogue, load_catalogue
 from consent_api.periods import PATTERN, Period
 from consent_api.releases import Subject
-from consent_api.reports import Made, Plan, Source, make_release
+from consent_api.reports import Made, Plan, Source, make_report, plans
 from consent_api.store import Store, open_store
 from features.lake import open_lake
+from flows.incomes import predicted_incomes
 from settings import Settings, settings
 
 ACTOR = Actor("flow:aggregate", "flow")
+NO_INCOMES = "not made: the income model has no champion yet; run the flow train for income, then this one again"
 
 
 class AggregateRequest(BaseModel):
@@ -32,14 +37,17 @@ class AggregateRequest(BaseModel):
 
 @dataclass(frozen=True)
 class ReleaseSummary:
-    """What became of one release; the numbers are those the partner sees, with their noise."""
+    """What became of one release; the numbers are those the partner sees, with their noise.
+
+    `cells` are those of all segments of which something is shown.
+    """
 
     company: str
     data_type: str
     period: str
     outcome: str
     sample_size: int | None = None
-    categories: int | None = None
+    cells: int | None = None
 
 
 @flow(name="aggregate", validate_parameters=True, flow_run_name="aggregate {request.period}")
@@ -68,28 +76,54 @@ def aggregate(request: AggregateRequest) -> list[ReleaseSummary]:
 
 
 def _release(companies: list[str], catalogue: Catalogue, period: Period, config: Settings) -> list[ReleaseSummary]:
+    releases.require_over(period, now())
+    store, planned = open_store(config), plans(catalogue, config)
+    subjects = [Subject(company, name, period) for company in companies for name in planned]
+    by_income = [each for each in subjects if planned[each.data_type].template.needs_incomes]
+    unmade = {each for each in by_income if not releases.published(store, each)}
+    source = _source(period, config, with_incomes=bool(unmade))
+    missing = unmade if source.incomes is None else set()
+    progress = create_progress_artifact(0.0, key="aggregate-progress", description=f"Companies whose report of {period} is made")
+    assert isinstance(progress, UUID)
+    summaries: list[ReleaseSummary] = []
+    for done, company in enumerate(companies, start=1):
+        possible = {name: plan for name, plan in planned.items() if Subject(company, name, period) not in missing}
+        summaries += _of_company(store, company, period, possible, Caps.of(config), source)
+        summaries += [
+            ReleaseSummary(company, each.data_type, str(period), NO_INCOMES) for each in missing if each.company == company
+        ]
+        update_progress_artifact(progress, 100 * done / len(companies))
+    return summaries
+
+
+def _source(period: Period, config: Settings, with_incomes: bool) -> Source:
     lake = open_lake(config)
-    source = Source(lake.read("transactions"), lake.connection, config.exchange_rates)
-    store = open_store(config.database("consent"))
-    return [
-        _one(store, Subject(company, data_type, period), Plan.of(report, config), Caps.of(config), source)
-        for company in companies
-        for data_type, report in catalogue.reports.items()
-    ]
+    tables = lake.tables()
+    return Source(
+        transactions=lake.read("transactions"),
+        engine=lake.connection,
+        rates=config.exchange_rates,
+        clients=tables.get("clients"),
+        incomes=predicted_incomes(tables, period.end, config) if with_incomes else None,
+    )
 
 
-def _one(store: Store, subject: Subject, plan: Plan, caps: Caps, source: Source) -> ReleaseSummary:
+def _of_company(
+    store: Store, company: str, period: Period, planned: Mapping[str, Plan], caps: Caps, source: Source
+) -> list[ReleaseSummary]:
     try:
-        made = make_release(store, subject, plan, caps, source, ACTOR, now)
+        made = make_report(store, company, period, planned, caps, source, ACTOR, now)
     except BudgetExhausted as error:
-        return ReleaseSummary(subject.company, subject.data_type, str(subject.period), f"refused: {error}")
-    return _summary(made)
+        return [ReleaseSummary(company, name, str(period), f"refused: {error}") for name in planned]
+    return [_summary(each) for each in made]
 
 
 def _summary(made: Made) -> ReleaseSummary:
     name = (made.subject.company, made.subject.data_type, str(made.subject.period))
     when = "made now" if made.new else "made before, unchanged"
-    if made.document is None:
+    whole = made.documents.get(EVERYBODY)
+    if whole is None:
         return ReleaseSummary(*name, f"{when}: too few consents for anything to be shown")
-    document = orjson.loads(made.document)
-    return ReleaseSummary(*name, when, document["sample_size"], document["metrics"]["number_of_categories"])
+    shown = [orjson.loads(document)["metrics"] for document in made.documents.values() if document is not None]
+    cells = sum(len(metrics["cells"]) for metrics in shown if "cells" in metrics)
+    return ReleaseSummary(*name, when, orjson.loads(whole)["sample_size"], cells)

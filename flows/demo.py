@@ -30,7 +30,7 @@ def give_consents(clients: list[str]) -> int:
     config = settings()
     catalogue = load_catalogue(config.catalogues)
     given = 0
-    with open_store(config.database("consent")).writing() as connection:
+    with open_store(config).writing() as connection:
         for company in catalogue.companies:
             if connection.scalar(select(exists().where(RECORDS.c.company == company))):
                 continue

@@ -11,10 +11,11 @@ from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from clock import now
-from database import open_database
-from monitoring.drift import ColumnDrift, DriftLimits, DriftOutcome, drift_report
-from monitoring.journal import Journal, Sample
-from registry.models import LoadedModel, load_champion
+from monitoring.drift import ColumnDrift
+from monitoring.observation import observe
+from monitoring.watch import Watched
+from registry import models
+from registry.loading import LoadedModel
 from settings import Settings, settings
 
 
@@ -29,96 +30,113 @@ class DriftRequest(BaseModel):
 
 @dataclass(frozen=True)
 class DriftResult:
-    """What a comparison found, and where its report lies; `alarm` says that a drift event was emitted."""
+    """What a comparison found, and where its report lies.
+
+    Attributes:
+        share, importance: of the features that drifted, by number and by importance.
+        broken: features whose source seems to be broken.
+        findings: sentences on the data of the window.
+        alarm: whether a drift event was emitted.
+        reason: why nothing was compared; empty when it was.
+    """
 
     use_case: str
     version: str
     share: float
+    importance: float
     drifted: tuple[str, ...]
     predictions_drifted: bool
+    broken: tuple[str, ...]
+    findings: tuple[str, ...]
     alarm: bool
+    reason: str
     html: Path
     link: str
+
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        if self.reason:
+            return f"{self.use_case} version {self.version}: nothing to compare: {self.reason}"
+        predictions = "its predictions drifted" if self.predictions_drifted else "its predictions did not drift"
+        broken = f"; look at the source of {', '.join(self.broken)}" if self.broken else ""
+        return (
+            f"{self.use_case} version {self.version}: {self.share:.0%} of the features drifted, "
+            f"{self.importance:.0%} by importance, {predictions}{broken}"
+        )
 
 
 @flow(name="drift", validate_parameters=True, flow_run_name="drift {request.use_case}")
 def drift(request: DriftRequest) -> DriftResult:
     """Compare the journal with the champion's reference, file the Evidently report, emit an event when it drifted.
 
+    A window with too few scores is a result like any other: its report and artifact say so, and there is no event.
+
     Raises:
         NoChampion: nothing is in force for this use case.
-        NothingToCompare: the champion has scored too little in the window.
     """
     config = settings()
-    model = load_champion(request.use_case, config)
-    limits = DriftLimits(config.drift_rows, config.drift_fewest_rows, config.drift_distance, config.drift_share, config.seed)
-    sample = _scores(model, request, limits, config)
-    outcome = _compare(model, sample, limits)
-    result = _file(model, outcome, config)
-    get_run_logger().info("%s", _verdict(result))
-    _publish(result, outcome)
+    model = models.load_champion(request.use_case, config)
+    until = now()
+    watched = observe(model, until - timedelta(days=request.days), until, config)
+    result = _file(model, watched, config)
+    get_run_logger().info("%s", result.verdict)
+    _publish(result, watched)
     if result.alarm:
         _emit(result)
     return result
 
 
-def _scores(model: LoadedModel, request: DriftRequest, limits: DriftLimits, config: Settings) -> Sample:
-    until = now()
-    since = until - timedelta(days=request.days)
-    with Journal(open_database(config.database("journal"))) as journal:
-        return journal.sample(model.use_case, model.version, since, until, limits.rows, limits.seed)
-
-
-def _compare(model: LoadedModel, sample: Sample, limits: DriftLimits) -> DriftOutcome:
-    scorer = model.scorer
-    predictions = [f"prediction_{output}" for output in scorer.outputs]
-    named = {f"feature_{name}": name for name in scorer.columns}  # a feature may be called like a field of the journal
-    kept = [column for column in sample.frame.columns if column in named or column in predictions]
-    current = sample.frame[kept].rename(columns=named)
-    return drift_report(scorer.reference, current, scorer.columns, predictions, limits, sample.total)
-
-
-def _file(model: LoadedModel, outcome: DriftOutcome, config: Settings) -> DriftResult:
+def _file(model: LoadedModel, watched: Watched, config: Settings) -> DriftResult:
     from monitoring.workspace import ReportWorkspace  # Evidently takes seconds to import, and every flow is imported to be served
 
-    predictions = [column.column for column in outcome.predictions]
-    filed = ReportWorkspace(config.var).file(model.use_case, sorted(predictions), outcome.snapshot, now())
+    filed = ReportWorkspace(config.var).file(model.use_case, model.version, watched)
+    assert filed.html is not None
+    models.log_version_page(model.use_case, model.version, f"drift/{filed.html.name}", filed.html, config)
+    outcome = watched.outcome
     return DriftResult(
         use_case=model.use_case,
         version=model.version,
-        share=outcome.share,
-        drifted=outcome.drifted,
-        predictions_drifted=outcome.predictions_drifted,
-        alarm=outcome.share >= config.drift_share or outcome.predictions_drifted,
+        share=outcome.share if outcome else 0.0,
+        importance=outcome.drifted_importance if outcome else 0.0,
+        drifted=outcome.drifted if outcome else (),
+        predictions_drifted=outcome is not None and outcome.predictions_drifted,
+        broken=outcome.broken if outcome else (),
+        findings=tuple(finding.sentence for finding in watched.findings),
+        alarm=outcome is not None and outcome.alarm,
+        reason=watched.reason,
         html=filed.html,
         link=filed.link(config.public_evidently_url),
     )
 
 
-def _verdict(result: DriftResult) -> str:
-    predictions = "its predictions drifted" if result.predictions_drifted else "its predictions did not drift"
-    return f"{result.use_case} version {result.version}: {result.share:.0%} of the features drifted, {predictions}"
-
-
-def _publish(result: DriftResult, outcome: DriftOutcome) -> None:
-    verdict = _verdict(result)
-    failed = "".join(f"- {check.name}: {check.description}\n" for check in outcome.checks if not check.passed)
+def _publish(result: DriftResult, watched: Watched) -> None:
+    columns = (*watched.outcome.predictions, *watched.outcome.features) if watched.outcome else ()
+    drifted = "".join(f"- {column.column}: {column.score:.3f} by {column.method}\n" for column in columns if column.drifted)
+    findings = "".join(f"- {sentence}\n" for sentence in result.findings)
+    sampling = watched.outcome.sampling if watched.outcome else ""
     create_markdown_artifact(
         key=f"drift-{result.use_case}",
-        markdown=f"# Drift of {result.use_case}\n\n{verdict}. {outcome.sampling}\n\n[Open in Evidently]({result.link}), "
-        f"or the file `{result.html}`.\n\n## Failed tests\n\n{failed or 'None.'}\n",
-        description=verdict,
+        markdown=f"# Drift of {result.use_case}\n\n{result.verdict}. {sampling}\n\n[Open in Evidently]({result.link}), "
+        f"or the file `{result.html}`.\n\n## Drifted\n\n{drifted or 'None.'}\n\n"
+        f"## Findings on the data\n\n{findings or 'None.'}\n",
+        description=result.verdict,
     )
-    rows = [_row(column) for column in (*outcome.predictions, *outcome.features)]
-    create_table_artifact(key=f"drift-columns-{result.use_case}", table=rows, description=f"{verdict}; furthest drifted first.")
-    create_link_artifact(result.link, "Evidently report", key=f"drift-report-{result.use_case}", description=verdict)
+    create_table_artifact(
+        key=f"drift-columns-{result.use_case}",
+        table=[_row(column) for column in columns],
+        description=f"{result.verdict}; predictions first, then features by drift times importance.",
+    )
+    create_link_artifact(result.link, "Evidently report", key=f"drift-report-{result.use_case}", description=result.verdict)
 
 
 def _row(column: ColumnDrift) -> dict[str, Any]:
     return {
         "column": column.column,
         "drifted": "yes" if column.drifted else "no",
+        "importance": f"{column.importance:.1%}",
         "score": round(column.score, 4),
+        "sampling error": round(column.error, 4),
         "threshold": round(column.threshold, 4),
         "method": column.method,
         "missing in reference": f"{column.missing_reference:.1%}",
@@ -134,8 +152,10 @@ def _emit(result: DriftResult) -> None:
             "use_case": result.use_case,
             "version": result.version,
             "share": round(result.share, 4),
+            "importance": round(result.importance, 4),
             "drifted": list(result.drifted),
             "predictions_drifted": result.predictions_drifted,
+            "broken": list(result.broken),
             "report": result.link,
         },
     )

@@ -13,6 +13,7 @@ from database import open_database
 from features.current import newest_moment
 from features.lake import Lake, open_lake
 from features.online import OnlineStore, newest_rows
+from features.spending_year import SPENDING_YEAR, spending_year
 from features.tables import TABLES
 from flows.aggregate import AggregateRequest, aggregate
 from flows.demo import give_consents
@@ -20,7 +21,6 @@ from flows.drift import DriftRequest, drift
 from flows.ingest import IngestRequest, ingest
 from flows.score import ScoreRequest, score
 from flows.train import TrainRequest, train
-from monitoring.drift import NothingToCompare
 from registry import models
 from settings import settings
 from simulator import SimulationConfig, simulate
@@ -79,11 +79,8 @@ def _renew(use_case: Any, request: PipelineRequest) -> str:
     if models.champion_version(use_case) is None:
         return trained.reason
     score(ScoreRequest(use_case=use_case, days=DAYS, most=MOST_SCORES))
-    try:
-        drift(DriftRequest(use_case=use_case))
-    except NothingToCompare as error:
-        return f"{trained.reason}; no drift report: {error}"
-    return trained.reason
+    compared = drift(DriftRequest(use_case=use_case))
+    return f"{trained.reason}; no drift report: {compared.reason}" if compared.reason else trained.reason
 
 
 @task
@@ -105,8 +102,10 @@ def publish_online_features() -> None:
     """Write the newest feature row of every client for serving."""
     tables = open_lake(settings()).tables()
     store = OnlineStore(open_database(settings().database("online")))
-    for name, rows in newest_rows(tables, newest_moment(tables)).items():
+    moment = newest_moment(tables)
+    for name, rows in newest_rows(tables, moment).items():
         store.write(name, rows.to_pandas())
+    store.write(SPENDING_YEAR, spending_year(tables, moment, settings().exchange_rates).to_pandas())
 
 
 @task

@@ -7,6 +7,7 @@ import time
 from pydantic import ValidationError
 
 from flows.addresses import use_running_server
+from flows.command import Command
 
 
 def main(arguments: list[str]) -> int:
@@ -35,4 +36,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command = Command()
+    command.end(main(sys.argv[1:]))

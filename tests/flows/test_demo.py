@@ -32,7 +32,7 @@ def test_about_the_stated_share_of_clients_is_willing() -> None:
 def test_a_second_run_gives_no_consent_again_even_to_those_who_withdrew(bank: Settings) -> None:
     assert give_consents(CLIENTS) > 0
     client = next(code for code in CLIENTS if willing(code, "dala-market", bank.seed))
-    store = open_store(bank.database("consent"))
+    store = open_store(bank)
     with store.writing() as connection:
         consents.revoke(connection, client, "dala-market", Actor("test", "client"), now())
     assert give_consents(CLIENTS) == 0

@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from features.lake import Lake
+from monitoring.batches import features_of
 from registry.models import USE_CASES
 
 ROOT = Path(__file__).parents[2]
@@ -89,13 +91,16 @@ def journal_rows(environment: dict[str, str]) -> int:
         return connection.execute("SELECT count(*) FROM journal WHERE status = 'ok'").fetchone()[0]
 
 
-def journal_row(environment: dict[str, str], score_id: str) -> tuple[str, str, str]:
+def journal_row(environment: dict[str, str], score_id: str) -> tuple[str, str, dict[str, Any]]:
+    """Use case, model version and features by name of a score that was answered."""
     with sqlite3.connect(Path(environment["OPORA_VAR"]) / "journal.db") as connection:
         found = connection.execute(
             "SELECT use_case, model_version, features FROM journal WHERE score_id = ?", (score_id,)
         ).fetchone()
+        layouts = {layout: json.loads(names) for layout, names in connection.execute("SELECT layout, names FROM journal_layouts")}
     assert found is not None, f"score {score_id} was answered but is not in the journal"
-    return found
+    use_case, version, features = found
+    return use_case, version, features_of(features, layouts)
 
 
 def a_client(environment: dict[str, str]) -> str:
@@ -149,7 +154,7 @@ def test_fraud_scores_the_documented_request(services: dict[str, str], environme
     assert answer["risk_level"] in {"low", "medium", "high"}
     use_case, version, features = journal_row(environment, answer["score_id"])
     assert (use_case, version) == ("fraud", answer["model_version"])
-    assert json.loads(features)["login_sessions_7d_was_missing"] == 1
+    assert features["login_sessions_7d_was_missing"] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""The flow that deletes from the consent database what is due, every day."""
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+
+from clock import now
+from consent_api.retention import Policy, retain
+from consent_api.store import open_store
+from settings import settings
+
+
+@flow(name="retention")
+def retention() -> dict[str, int]:
+    """Carry out the erasures that clients asked for, and delete rows before their deadline; returns how many by kind.
+
+    Raises:
+        DBAPIError: the consent database does not answer.
+    """
+    store = open_store(settings())
+    try:
+        deleted = retain(store, Policy.of(settings()), now())
+    finally:
+        store.close()
+    for what, count in deleted.items():
+        get_run_logger().info("%s: %d", what, count)
+    table = [{"what": what, "rows": count} for what, count in deleted.items()]
+    create_table_artifact(key="retention", table=table, description="What was deleted from the consent database.")
+    return deleted
