@@ -13,9 +13,10 @@ from features.lake import Lake, open_lake
 from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
 from features.tables import PRODUCTS
+from registry.loading import LoadedModel
 from registry.metrics import METRICS, weighted_median
-from registry.models import LoadedModel, load_champion
-from registry.scorer import inverse_link
+from registry.models import load_champion
+from registry.outputs import inverse_link
 from settings import settings
 from training.families import FAMILIES, Problem, Rows
 from training.split import Split, split
@@ -69,7 +70,7 @@ def income(lake: Lake) -> list[Line]:
     model, parts = champion_and_split("income", lake)
     rows = parts.holdout
     predicted = model.scorer.predict(rows.frame)["income"]
-    median = weighted_median(parts.fitting.labels["income"], parts.fitting.weights)
+    median = weighted_median(parts.development.labels["income"], parts.development.weights)
     lines = []
     frame = rows.frame.merge(
         truth("incomes").rename(columns={"income": "latent", "month": "as_of"}).astype({"as_of": "datetime64[us]"}),
@@ -109,10 +110,11 @@ def fraud(lake: Lake) -> list[Line]:
 
 def _amount_only(parts: Split) -> np.ndarray:
     position = [column.name for column in parts.columns].index("amount")
-    fitting = parts.fitting
+    fitting = parts.development
     rows = Rows(fitting.matrix[:, [position]], fitting.labels["fraud"], fitting.weights)
     family = FAMILIES["lightgbm"]
-    fitted = family.refit(Problem(binary=True, categorical=[], seed=1), rows, family.defaults(), 60)
+    problem = Problem("log_loss", categorical=[], seed=1)
+    fitted = family.refit(problem, rows, family.portfolio(problem)[0], 60)
     return inverse_link("logit", fitted.margin(parts.holdout.matrix[:, [position]]))
 
 
@@ -149,7 +151,7 @@ def recommendation(lake: Lake) -> list[Line]:
 
 
 def _acceptance_by_product(parts: Split) -> pd.Series:
-    frame = parts.fitting.frame.assign(accepted=parts.fitting.labels["accepted"])
+    frame = parts.development.frame.assign(accepted=parts.development.labels["accepted"])
     return frame.groupby("product")["accepted"].mean()
 
 
