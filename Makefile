@@ -22,9 +22,9 @@ export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
 export OMP_WAIT_POLICY := PASSIVE
 
 SERVICES := prefect mlflow evidently consent income prescoring recommendation fraud flows
-PACKAGES := settings.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows bench
+PACKAGES := settings.py chain.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows bench
 
-.PHONY: up serve pipeline ingest key test fast-test fmt lint types imports bench lock clean
+.PHONY: up serve pipeline ingest train score reproduce rollback ledger delete-version push labels backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-consent bench-aggregates bench-monitoring lock clean
 
 up: $(VENV)/.runtime | $(PREFECT_HOME) ## the whole bank: data, models, services, addresses; Ctrl-C stops it
 	@exec honcho start
@@ -38,7 +38,48 @@ pipeline: $(VENV)/.runtime | $(PREFECT_HOME) ## the main job once; its status is
 ingest: $(VENV)/.runtime | $(PREFECT_HOME) ## make ingest TABLE=transactions FILE=purchases.csv
 	@python -m flows.ingest --table "$(TABLE)" --file "$(FILE)"
 
-key: $(VENV)/.runtime ## make key ROLE=client SUBJECT=100008: a key of the consent service, printed once
+# A model of a table of your own. Only what is given to make itself counts: GROUP, ID or NAME of the environment are no columns.
+given = $(if $(filter command,$(firstword $(origin $(1)))),$(value $(1)))
+TRAIN_OPTIONS := name table target kind metric positive weight time group id drop names protected monotone drop-suspects trials seed
+upper = $(shell echo $(1) | tr a-z- A-Z_)
+
+train: $(VENV)/.runtime | $(PREFECT_HOME) ## make train NAME=churn TABLE=clients.csv TARGET=left KIND=binary METRIC=roc_auc BUDGET=60
+	@python -m flows.train_table $(foreach option,$(TRAIN_OPTIONS),--$(option)="$(call given,$(call upper,$(option)))") --seconds="$(call given,BUDGET)"
+
+score: $(VENV)/.runtime | $(PREFECT_HOME) ## make score NAME=churn TABLE=new.csv OUT=scores.csv (or .parquet)
+	@python -m flows.score_table --name="$(call given,NAME)" --table="$(call given,TABLE)" --out="$(call given,OUT)" --names="$(call given,NAMES)"
+
+reproduce: $(VENV)/.runtime ## make reproduce VERSION=income/3: train it again and compare the bytes
+	@python -m flows.reproduce "$(VERSION)"
+
+labels: $(VENV)/.runtime | $(PREFECT_HOME) ## make labels FILE=chargebacks.csv: what became of scores, joined to the journal
+	@python -m flows.labels --file "$(FILE)"
+
+rollback: $(VENV)/.runtime ## make rollback MODEL=income [TO=3] [REASON="..."]: back to the champion before
+	@python -m registry.rollback --model "$(MODEL)" --to "$(TO)" --reason "$(REASON)"
+
+ledger: $(VENV)/.runtime ## check that no row of the ledger was changed and that MLflow agrees; MODEL=income prints its history
+	@python -m registry.ledger $(if $(MODEL),show "$(MODEL)",verify)
+
+delete-version: $(VENV)/.runtime ## make delete-version MODEL=income VERSION=3: refused while anything needs it
+	@python -m registry.deletion --model "$(MODEL)" --version "$(VERSION)"
+
+push: $(VENV)/.runtime | $(PREFECT_HOME) ## recommendations and push texts of every client, in one batch job
+	@python -m flows.push
+
+backfill: $(VENV)/.runtime ## the drift reports of the journal's past days that have none yet, for the dashboards
+	@python -m flows.backfill
+
+scoring-key: $(VENV)/.runtime ## make scoring-key NAME=crm: a key of the four scoring services, printed once
+	@python -m edge.keys new --name "$(NAME)"
+
+prescoring-worker: $(VENV)/.runtime ## one more process that works off the prescoring queue; Ctrl-C stops it
+	@exec python -m bentos.prescoring_worker
+
+token: $(VENV)/.runtime ## make token CLIENT=100008: a client's token for the consent service, good for five minutes and one change
+	@python -m consent_api.issuer token --client "$(CLIENT)"
+
+key: $(VENV)/.runtime ## make key ROLE=partner SUBJECT=dala-market: a key of the consent service, printed once
 	@python -m consent_api.auth issue --role "$(ROLE)" --subject "$(SUBJECT)"
 
 test: $(VENV)/.dev ## everything that is promised, shown
@@ -62,12 +103,25 @@ imports: $(VENV)/.dev
 bench: $(VENV)/.dev ## every side-by-side measurement; each prints one table
 	@for measurement in ingestion features pipeline models; do python -m bench.$$measurement || exit 1; done
 
+bench-training: $(VENV)/.dev ## our search against FLAML and the libraries' defaults; half an hour
+	@python -m bench.training
+
+bench-monitoring: $(VENV)/.dev ## drift reports over a journal of two million scores against Evidently's own preset; ten minutes
+	@python -m bench.monitoring
+
+bench-aggregates: $(VENV)/.dev ## a month's report over 20 million purchases against the same SQL without privacy
+	@python -m bench.aggregates
+
+bench-consent: $(VENV)/.dev ## reads, writes and waiting time of the consent service with its audit log on; needs wrk
+	@python -m bench.consent_api
+
 lock: ## resolve requirements.in and requirements-dev.in anew (needs uv)
 	@for set in requirements requirements-dev; do uv pip compile --quiet --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header $$set.in -o $$set.lock; done
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --override requirements-overrides.in \
+	  $$set.in -o $$set.lock; done
 
 clean: ## removes everything that running has written, never the sources
-	@rm -rf "$(OPORA_VAR)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf "$(OPORA_VAR)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
 
 # Prefect makes its own folder but not the one above it.
 $(PREFECT_HOME):

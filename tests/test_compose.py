@@ -20,7 +20,12 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = sorted(set(SERVICES) - {"postgres"})
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text(encoding="utf-8").splitlines() if line.strip())
 ONLY_ON_ONE_MACHINE = {"up"}  # in containers: docker compose run --rm flows python -m flows.run_pipeline
-SECRETS = ("POSTGRES_PASSWORD", "OPORA_API_KEYS", "OPORA_KEY_PEPPER", "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
+SCORING = ("income", "prescoring", "recommendation", "fraud")
+GIVEN = ("POSTGRES_PASSWORD", "OPORA_API_KEYS", "OPORA_KEY_PEPPER", "PREFECT_SERVER_API_AUTH_STRING")
+"""Secrets that .env has; the others are one of these under the name that a client of Prefect reads."""
+ISSUER = ("OPORA_TOKEN_ISSUER", "OPORA_TOKEN_AUDIENCE", "OPORA_TOKEN_JWKS")
+"""No secrets, but without them no client could call."""
+SECRETS = (*GIVEN, "PREFECT_API_AUTH_STRING", "OPORA_PREFECT_AUTH_STRING")
 VAR = "/opora/var"
 
 
@@ -99,7 +104,7 @@ def test_a_service_waits_for_what_it_needs() -> None:
 def test_no_secret_has_a_default_or_a_value_in_the_repository() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     asked = re.findall(r"(?<!\$)\$\{(\w+)([^}]*)\}", text)
-    assert {name for name, _ in asked} == set(SECRETS) - {"PREFECT_API_AUTH_STRING"}
+    assert {name for name, _ in asked} == {*GIVEN, *ISSUER}
     assert all(rest.startswith(":?") for _, rest in asked), "every ${…} fails with a message when unset or empty"
     for name in SERVICES:
         for key, value in environment(name).items():
@@ -111,10 +116,11 @@ def test_no_secret_has_a_default_or_a_value_in_the_repository() -> None:
 
 
 def test_scoring_and_consent_ask_for_keys_and_prefect_for_a_password() -> None:
-    for name in ("income", "prescoring", "recommendation", "fraud", "consent"):
+    for name in (*SCORING, "consent"):
         assert environment(name)["OPORA_HOST"] == "0.0.0.0"
         assert environment(name)["OPORA_API_KEYS"].startswith("${OPORA_API_KEYS:?")
-    assert environment("prefect")["PREFECT_SERVER_API_AUTH_STRING"] == environment("flows")["PREFECT_API_AUTH_STRING"]
+    given = environment("prefect")["PREFECT_SERVER_API_AUTH_STRING"]
+    assert given == environment("flows")["PREFECT_API_AUTH_STRING"] == environment("income")["OPORA_PREFECT_AUTH_STRING"]
     assert environment("prefect")["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
 
 
@@ -122,7 +128,8 @@ def test_a_service_knows_only_the_secrets_it_needs() -> None:
     known = {name: {key for key in environment(name) if key in SECRETS} for name in OURS}
     assert known["evidently"] == set()
     assert known["mlflow"] == set()
-    assert known["fraud"] == {"OPORA_API_KEYS"}
+    assert known["fraud"] == known["prescoring"] == known["recommendation"] == {"OPORA_API_KEYS"}
+    assert known["income"] == {"OPORA_API_KEYS", "OPORA_PREFECT_AUTH_STRING"}
     assert known["prefect"] == {"PREFECT_SERVER_API_AUTH_STRING"}
 
 
@@ -134,6 +141,18 @@ def test_every_opora_variable_is_a_setting_and_its_value_is_accepted(name: str, 
         given = json.dumps(["0" * 64]) if key == "OPORA_API_KEYS" else filled(value)
         monkeypatch.setenv(key, given)
     assert str(Settings().var) == VAR
+
+
+def test_imports_reach_prefect_and_the_flow_that_reads_the_uploaded_file_sees_it() -> None:
+    assert environment("income")["OPORA_PREFECT_API_URL"] == environment("flows")["PREFECT_API_URL"] == "http://prefect:4200/api"
+    for name in ("income", "recommendation", "flows"):  # uploads, raw tables and the lake lie in OPORA_VAR
+        assert "var:/opora/var" in SERVICES[name]["volumes"]
+        assert environment(name)["OPORA_VAR"] == VAR
+
+
+@pytest.mark.parametrize("name", [*SCORING, "consent"])
+def test_a_service_answers_to_its_name_among_the_containers(name: str) -> None:
+    assert name in json.loads(environment(name)["OPORA_ALLOWED_HOSTS"])
 
 
 @pytest.mark.parametrize("name", OURS)
