@@ -74,7 +74,7 @@ scoring-key: $(VENV)/.runtime ## make scoring-key NAME=crm: a key of the four sc
 	@python -m edge.keys new --name "$(NAME)"
 
 prescoring-worker: $(VENV)/.runtime ## one more process that works off the prescoring queue; Ctrl-C stops it
-	@exec python -m bentos.prescoring_worker
+	@exec python -m bentos.prescoring.worker
 
 token: $(VENV)/.runtime ## make token CLIENT=100008: a client's token for the consent service, good for five minutes and one change
 	@python -m consent_api.issuer token --client "$(CLIENT)"

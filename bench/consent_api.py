@@ -25,10 +25,10 @@ from clock import now
 from consent_api import consents
 from consent_api.audit import Actor
 from consent_api.budget import Caps
+from consent_api.callers.credentials import Keyring
+from consent_api.callers.issuers import OWN, development
 from consent_api.catalogue import load_catalogue
 from consent_api.consents import Grant
-from consent_api.credentials import Keyring
-from consent_api.issuers import OWN, development
 from consent_api.periods import Period
 from consent_api.reports import Source, make_report, plans
 from consent_api.store import Store, open_store

@@ -16,8 +16,8 @@ from starlette.datastructures import Headers
 from bench.lines import Line
 from clock import now
 from consent_api.app import open_service
-from consent_api.identification import Authenticator
-from consent_api.issuers import OWN, development
+from consent_api.callers.identification import Authenticator
+from consent_api.callers.issuers import OWN, development
 from consent_api.service import Service
 from settings import Settings
 

@@ -20,7 +20,7 @@ from bench.lines import Line
 from bench.processes import Served, megabytes, served
 from bench.serving_load import Load, offered, raw, wrk
 from bench.serving_models import promote, train
-from bentos.fraud_formats import ARROW, JSON, JSON_LINES
+from bentos.fraud.formats import ARROW, JSON, JSON_LINES
 
 SINGLE, BATCH = "/api/v1/score_transaction", "/api/v1/score_batch"
 ROWS, OFFERED = 1000, 500
@@ -118,7 +118,7 @@ def _uvicorn(name: str) -> list[str]:
 
 def fraud_service(folder: Path, **environment: str) -> Served:
     """The fraud service over the bank that `bench.serving_models` left in `folder`."""
-    return _served([sys.executable, "-m", "bentoml", "serve", "bentos.fraud:FraudService"], folder, **environment)
+    return _served([sys.executable, "-m", "bentoml", "serve", "bentos.fraud.service:FraudService"], folder, **environment)
 
 
 def _served(command: list[str], folder: Path, ready_path: str = "/readyz", **environment: str) -> Served:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bentos.model_figures import CHAMPIONS, FAILURES, REGISTRY_SEEN, SWAPS, Serving
+from bentos.serving.model_figures import CHAMPIONS, FAILURES, REGISTRY_SEEN, SWAPS, Serving
 from clock import now
 from edge.errors import RequestRefused
 from registry.copies import Copies

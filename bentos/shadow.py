@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bentos.model_figures import CHALLENGERS, FAILURES, SHADOW_ROWS, SHADOW_WAITING, Serving
-from bentos.rows import frame_of
+from bentos.serving.model_figures import CHALLENGERS, FAILURES, SHADOW_ROWS, SHADOW_WAITING, Serving
+from bentos.serving.rows import frame_of
 from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
 from monitoring.rows import OK
 from registry.copies import Copies

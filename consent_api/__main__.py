@@ -5,7 +5,7 @@ import sys
 
 import uvicorn
 
-from consent_api.issuers import Issuers
+from consent_api.callers.issuers import Issuers
 from edge.logs import install
 from edge.patience import be_patient_within_limits
 from edge.pepper import ConfigurationError, pepper

@@ -12,20 +12,20 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from clock import now
-from consent_api import audit_routes, client_routes, history_routes, partner_routes, proof_routes, request_routes, token_routes
-from consent_api.access import everyone
-from consent_api.anchors import note_regularly
+from consent_api.callers.access import everyone
+from consent_api.callers.credentials import Keyring
+from consent_api.callers.identification import TOKEN_PATH, Authenticator, Entrance, Identification
+from consent_api.callers.issuers import Issuers
+from consent_api.callers.refusals import STORE_FAILURES, store_away, told
+from consent_api.callers.request_ids import RequestIds
+from consent_api.callers.roles import Principal
+from consent_api.callers.route_roles import declare_roles
 from consent_api.catalogue import NotInCatalogue, load_catalogue
-from consent_api.credentials import Keyring
-from consent_api.identification import TOKEN_PATH, Authenticator, Entrance, Identification
-from consent_api.issuers import Issuers
-from consent_api.refusals import STORE_FAILURES, store_away, told
-from consent_api.request_ids import RequestIds
+from consent_api.custody.anchors import note_regularly
 from consent_api.restore import replay
-from consent_api.roles import Principal
-from consent_api.route_roles import declare_roles
+from consent_api.routes import auditors, clients, history, partners, proofs, staff, tokens
+from consent_api.routes.short_way import ShortWay
 from consent_api.service import Service
-from consent_api.short_way import ShortWay
 from consent_api.store import open_store
 from database import open_database
 from edge.cors import CrossOrigin
@@ -104,7 +104,7 @@ def create_app(opened: Callable[[], Service], config: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     _add_error_handlers(app)
-    for routes in (client_routes, request_routes, proof_routes, history_routes, partner_routes, audit_routes, token_routes):
+    for routes in (clients, staff, proofs, history, partners, auditors, tokens):
         app.include_router(routes.router, responses=_REFUSALS)
     app.add_api_route("/metrics", _figures, include_in_schema=False, dependencies=[Depends(everyone)])
     document(app)

@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Connection, Engine, Row, event, insert, select
 
 from chain import Head, Note, Verification, check, seal
-from consent_api.custody import custody_of
+from consent_api.custody.outside import custody_of
 from consent_api.prepared import Prepared
 from consent_api.tables import AUDIT
 from settings import settings
@@ -122,7 +122,7 @@ def _about(row: Row[Any]) -> str:
 def main() -> int:
     """Verify the log or print it; returns the exit status."""
     from consent_api import audit_log  # these stand above this module, which all of them import
-    from consent_api.anchors import verified
+    from consent_api.custody.anchors import verified
     from consent_api.store import open_store
 
     parser = argparse.ArgumentParser(prog="python -m consent_api.audit", description="The audit log of the consent service.")

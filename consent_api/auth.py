@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import get_args
 
 from clock import now
-from consent_api import audit, token_uses
+from consent_api import audit
 from consent_api.audit import Entry
+from consent_api.callers import token_uses
+from consent_api.callers.credentials import OPERATOR, Keyring
+from consent_api.callers.roles import Role
 from consent_api.catalogue import NotInCatalogue, load_catalogue
-from consent_api.credentials import OPERATOR, Keyring
-from consent_api.roles import Role
 from consent_api.store import Store, open_store
 from edge.pepper import pepper
 from settings import Settings, settings

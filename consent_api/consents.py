@@ -12,15 +12,17 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, exists, insert, not_, select
 
-from consent_api import audit, erased_charges, withdrawals
+from consent_api import audit
 from consent_api.audit import Actor, Entry
-from consent_api.notices import Language, notices_of
+from consent_api.custody import withdrawals
+from consent_api.custody.withdrawals import Withdrawal
+from consent_api.forgetting import erased_charges
 from consent_api.prepared import Prepared
-from consent_api.records import Key, Record, by_choice, choices, consent_id, consenting, has_begun, has_ended, newest
-from consent_api.states import ACTIVE, EXPIRED, REJECTED, REQUESTED, REVOKED, SUPERSEDED, State, require_transition
+from consent_api.record.current import Key, Record, by_choice, choices, consent_id, consenting, has_begun, has_ended, newest
+from consent_api.record.notices import Language, notices_of
+from consent_api.record.states import ACTIVE, EXPIRED, REJECTED, REQUESTED, REVOKED, SUPERSEDED, State, require_transition
+from consent_api.record.validity import expiry, whole_second
 from consent_api.tables import EVENTS, RECORDS
-from consent_api.validity import expiry, whole_second
-from consent_api.withdrawals import Withdrawal
 
 _CLOCK = Actor("clock", "clock")
 _OPEN = (REQUESTED, ACTIVE)

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, selec
 from consent_api import consents
 from consent_api.catalogue import Catalogue
 from consent_api.pages import Page, page
-from consent_api.states import ACTIVE, FINAL
+from consent_api.record.states import ACTIVE, FINAL
 from consent_api.tables import CHARGES, EVENTS, PUBLISHED, RECORDS, RELEASES
 
 _RECORD = ("record_id", "company", "data_type", "purpose", "valid_until")

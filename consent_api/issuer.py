@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 
 from clock import now
-from consent_api.issuers import OWN, development
+from consent_api.callers.issuers import OWN, development
 from edge.pepper import ConfigurationError
 from settings import settings
 

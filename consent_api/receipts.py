@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from consent_api import audit
-from consent_api.custody import custody_of
-from consent_api.receipt_keys import BrokenReceiptKeys, ForgedReceipt, ReceiptKeys, content_of
-from consent_api.resources import ConsentBody, Part, RecordBody
+from consent_api.custody.outside import custody_of
+from consent_api.custody.receipt_keys import BrokenReceiptKeys, ForgedReceipt, ReceiptKeys, content_of
+from consent_api.record.resources import ConsentBody, Part, RecordBody
 from settings import settings
 
 

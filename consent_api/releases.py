@@ -9,13 +9,13 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, insert, select
 
 from consent_api import audit, budget, consents
-from consent_api.anchors import note_head
 from consent_api.audit import Actor, Entry
 from consent_api.budget import Caps
 from consent_api.catalogue import EVERYBODY
+from consent_api.custody.anchors import note_head
 from consent_api.periods import Period
 from consent_api.prepared import Prepared
-from consent_api.records import consenting
+from consent_api.record.current import consenting
 from consent_api.store import Store
 from consent_api.tables import PUBLISHED, RECORDS, RELEASES
 

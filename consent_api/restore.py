@@ -13,14 +13,16 @@ from sqlalchemy import Connection, and_, exists, not_, select
 
 from chain import START, seal
 from clock import now
-from consent_api import consents, erasure, withdrawals
-from consent_api.append_only import Line
+from consent_api import consents
 from consent_api.audit import Actor
-from consent_api.custody import Custody, custody_of
-from consent_api.states import ACTIVE, FINAL, REVOKED
+from consent_api.custody import withdrawals
+from consent_api.custody.append_only import Line
+from consent_api.custody.outside import Custody, custody_of
+from consent_api.custody.withdrawals import SEALED, Withdrawal
+from consent_api.forgetting import erasure
+from consent_api.record.states import ACTIVE, FINAL, REVOKED
 from consent_api.store import Store, open_store
 from consent_api.tables import EVENTS, RECORDS
-from consent_api.withdrawals import SEALED, Withdrawal
 from settings import settings
 
 ACTOR = Actor("restore", "operator")

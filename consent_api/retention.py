@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import and_, delete, exists, func, not_, select
 
 from clock import now
-from consent_api import erasure
 from consent_api.audit import Actor
-from consent_api.deletion import Order, delete_rows, in_portions
-from consent_api.states import FINAL
+from consent_api.forgetting import erasure
+from consent_api.forgetting.deletion import Order, delete_rows, in_portions
+from consent_api.record.states import FINAL
 from consent_api.store import Store, open_store
 from consent_api.tables import ANSWERS, CHARGES, DELETIONS, ERASURES, EVENTS, RECORDS
 from settings import Settings, settings

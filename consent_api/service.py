@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from consent_api.callers.credentials import Keyring
+from consent_api.callers.issuers import Issuers
 from consent_api.catalogue import Catalogue
-from consent_api.credentials import Keyring
-from consent_api.issuers import Issuers
 from consent_api.store import Store
 from features.online import OnlineStore
 from settings import Settings

@@ -13,10 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from clock import now
-from consent_api import audit, withdrawals
+from consent_api import audit
 from consent_api.committer import Answer, Committer, Work
-from consent_api.custody import Custody
-from consent_api.notices import Notices, keep, load_notices
+from consent_api.custody import withdrawals
+from consent_api.custody.outside import Custody
+from consent_api.record.notices import Notices, keep, load_notices
 from database import open_database
 from settings import Settings
 

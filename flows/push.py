@@ -20,13 +20,13 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from pydantic import BaseModel, ConfigDict, Field
 
 from bentos.catalogue import Products, load_catalogue
-from bentos.push_batch import Pushed, PushWriter
-from bentos.push_texts import Push
-from bentos.recommendation_batch import Processed, Progress, process
-from bentos.recommendation_lock import AlreadyProcessing, alone
-from bentos.recommendation_pages import OnlinePages
-from bentos.recommendation_refresh import refresh
-from bentos.recommendation_store import RecommendationStore
+from bentos.push.texts import Push
+from bentos.recommendation.batch import Processed, Progress, process
+from bentos.recommendation.lock import AlreadyProcessing, alone
+from bentos.recommendation.pages import OnlinePages
+from bentos.recommendation.push_batch import Pushed, PushWriter
+from bentos.recommendation.refresh import refresh
+from bentos.recommendation.store import RecommendationStore
 from database import open_database
 from features.current import NothingIngested
 from features.lake import open_lake

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bentos.backend import Backend
+from bentos.serving.backend import Backend
 from features.sets import FEATURE_SETS
 from features.tables import BANKS, PRODUCTS
 from registry import models

@@ -8,12 +8,12 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
-from bentos.income import income_app
-from bentos.prescoring import prescoring_app
-from bentos.recommendation import recommendation_app
+from bentos.fraud.service import fraud_app
+from bentos.income.service import income_app
+from bentos.prescoring.service import prescoring_app
+from bentos.recommendation.service import recommendation_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from edge.keys import OPEN_PATHS
 from settings import Settings
 

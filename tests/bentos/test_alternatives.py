@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.alternatives import alternatives
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.banks import Banks
 from bentos.catalogue import load_catalogue
-from bentos.form_features import FormFeatures
-from bentos.prescoring import prescoring_app
+from bentos.prescoring.alternatives import alternatives
+from bentos.prescoring.banks import Banks
+from bentos.prescoring.form_features import FormFeatures
+from bentos.prescoring.service import prescoring_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from features.sets import FEATURE_SETS
 from features.tables import BANKS, FORM
 from registry import models

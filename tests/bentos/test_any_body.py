@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.form import ApplicationForm
-from bentos.fraud import fraud_app
-from bentos.fraud_requests import TransactionScoringRequest
-from bentos.income import income_app
-from bentos.prescoring import prescoring_app
-from bentos.recommendation import recommendation_app
+from bentos.fraud.requests import TransactionScoringRequest
+from bentos.fraud.service import fraud_app
+from bentos.income.service import income_app
+from bentos.prescoring.form import ApplicationForm
+from bentos.prescoring.service import prescoring_app
+from bentos.recommendation.service import recommendation_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 
 NAMES = {

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
-from bentos.income import income_app
-from bentos.prescoring import prescoring_app
-from bentos.recommendation import recommendation_app
-from bentos.recommendation_export import csv_lines
-from bentos.recommendation_store import StoredPush
+from bentos.fraud.service import fraud_app
+from bentos.income.service import income_app
+from bentos.prescoring.service import prescoring_app
+from bentos.recommendation.export import csv_lines
+from bentos.recommendation.service import recommendation_app
+from bentos.recommendation.store import StoredPush
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 
 APPS = {"fraud": fraud_app, "income": income_app, "prescoring": prescoring_app, "recommendation": recommendation_app}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bentos.banks import Bank, Banks
 from bentos.catalogue import CatalogueError, Eligibility, Products, Segments, load_catalogue
-from bentos.offers import offers
+from bentos.prescoring.banks import Bank, Banks
+from bentos.prescoring.offers import offers
 from bentos.tariffs import Facts, instalment
 from features.tables import BANKS, PRODUCTS
 from settings import PROJECT

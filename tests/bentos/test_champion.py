@@ -11,10 +11,10 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
 from bentos.champion import ChampionFollower, Following
-from bentos.fraud import fraud_app
+from bentos.fraud.service import fraud_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 from edge.errors import RequestRefused
 from registry import aliases, models

@@ -25,10 +25,10 @@ from settings import PROJECT, Settings
 pytestmark = pytest.mark.integration
 
 SERVICES = {
-    "fraud": "bentos.fraud:FraudService",
-    "income": "bentos.income:IncomeService",
-    "prescoring": "bentos.prescoring:PrescoringService",
-    "recommendation": "bentos.recommendation:RecommendationService",
+    "fraud": "bentos.fraud.service:FraudService",
+    "income": "bentos.income.service:IncomeService",
+    "prescoring": "bentos.prescoring.service:PrescoringService",
+    "recommendation": "bentos.recommendation.service:RecommendationService",
 }
 SCORE = "/api/v1/score_transaction"
 BENTO_PAGES = ("/docs.json", "/schema.json", "/static_content/swagger-ui.css", "/assets/index.js", "/is_ready", "/score/submit")

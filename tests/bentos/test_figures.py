@@ -8,10 +8,10 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import SCORE, fraud_app
-from bentos.income import income_app
+from bentos.fraud.service import SCORE, fraud_app
+from bentos.income.service import income_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from settings import PROJECT
 
 KEY = {"X-API-Key": "a-key-of-the-tests"}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bentos.form import ApplicationForm, parse_moment
+from bentos.prescoring.form import ApplicationForm, parse_moment
 from features.tables import FORM
 
 

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
-from bentos.fraud_formats import ARROW, JSON, JSON_LINES
-from bentos.fraud_requests import NUMBERS, TransactionBatch
+from bentos.fraud.formats import ARROW, JSON, JSON_LINES
+from bentos.fraud.requests import NUMBERS, TransactionBatch
+from bentos.fraud.service import fraud_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 
 PATH = "/api/v1/score_batch"

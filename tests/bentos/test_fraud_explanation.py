@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from bentos import fraud_reasons as fraud_reasons_module
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
-from bentos.fraud_reasons import KNOWN, fraud_reasons, sentence
-from bentos.fraud_requests import Wording
+from bentos.fraud import reasons as fraud_reasons_module
+from bentos.fraud.reasons import KNOWN, fraud_reasons, sentence
+from bentos.fraud.requests import Wording
+from bentos.fraud.service import fraud_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 
 PATH = "/api/v1/explain_transaction"

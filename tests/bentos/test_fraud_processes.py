@@ -36,7 +36,7 @@ class Service:
         self.url = f"http://127.0.0.1:{port}"
         self.log = var / f"fraud-{port}.log"
         settings = {"OPORA_VAR": str(var), "OPORA_SERVING_WORKERS": str(workers), "BENTOML_HOME": str(var / "bentoml")}
-        command = [sys.executable, "-m", "bentoml", "serve", "bentos.fraud:FraudService", "--port", str(port)]
+        command = [sys.executable, "-m", "bentoml", "serve", "bentos.fraud.service:FraudService", "--port", str(port)]
         with self.log.open("w") as log:
             env = os.environ | settings | {"PYTHONPATH": str(PROJECT)}
             self._process = subprocess.Popen(command, env=env, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)

@@ -11,12 +11,12 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
-from bentos.fraud_requests import TransactionScoringRequest
-from bentos.fraud_rows import FraudRows
-from bentos.fraud_scoring import borders, check_thresholds, risk_levels
+from bentos.fraud.requests import TransactionScoringRequest
+from bentos.fraud.rows import FraudRows
+from bentos.fraud.scoring import borders, check_thresholds, risk_levels
+from bentos.fraud.service import fraud_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 from edge.keys import ConfigurationError
 from features.sets import fill_missing

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
-from bentos import health_figures
-from bentos.health_figures import HealthFigures
+from bentos.serving import health_figures
+from bentos.serving.health_figures import HealthFigures
 from clock import now
 from database import open_database
 from monitoring.health import model_health

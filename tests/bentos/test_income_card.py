@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
 from bentos.catalogue import CatalogueError, load_catalogue
-from bentos.income import income_app
-from bentos.income_explanation import explain
-from bentos.income_offerings import Offering, Offerings, Rule
-from bentos.income_prediction import IncomePredictor
+from bentos.income.explanation import explain
+from bentos.income.offerings import Offering, Offerings, Rule
+from bentos.income.prediction import IncomePredictor
+from bentos.income.service import income_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 from features.sets import FEATURE_SETS
 from settings import Settings

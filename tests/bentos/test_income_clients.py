@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.income import income_app
-from bentos.income_clients import IncomeClients
-from bentos.income_prediction import IncomePredictor
-from bentos.income_rounds import Rounds
+from bentos.income.clients import IncomeClients
+from bentos.income.prediction import IncomePredictor
+from bentos.income.rounds import Rounds
+from bentos.income.service import income_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from database import open_database
 from settings import Settings
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.income import income_app
+from bentos.income.service import income_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from database import open_database
 from monitoring.journal import Journal
 from settings import Settings

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.income import income_app
+from bentos.income.service import income_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from database import open_database
 from features.lake import open_lake
 from monitoring.journal import Journal

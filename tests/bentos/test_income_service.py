@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.income import income_app
+from bentos.income.service import income_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 
 PATH = "/api/predictions"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
+from bentos.fraud.service import fraud_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 
 
 @pytest.fixture(scope="module")

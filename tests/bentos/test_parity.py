@@ -15,11 +15,11 @@ from fastapi import FastAPI
 from ibis.expr.types import Table
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import BATCH, SCORE, fraud_app
-from bentos.income import income_app
-from bentos.recommendation import recommendation_app
+from bentos.fraud.service import BATCH, SCORE, fraud_app
+from bentos.income.service import income_app
+from bentos.recommendation.service import recommendation_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from database import open_database
 from features.current import newest_moment
 from features.lake import open_lake
@@ -152,7 +152,7 @@ def test_a_payment_of_a_client_is_judged_on_the_row_that_a_batch_computes(
     moment: datetime,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bentos.fraud_scoring.now", lambda: moment.replace(tzinfo=UTC))  # hour and weekday are of this moment
+    monkeypatch.setattr("bentos.fraud.scoring.now", lambda: moment.replace(tzinfo=UTC))  # hour and weekday are of this moment
     backend = serving("fraud")
     items = [{"client_id": code, "amount": AMOUNT} for code in drawn]
     answer = client_of(fraud_app(backend), backend).post(BATCH, json={"items": items[1:]})

@@ -18,18 +18,18 @@ import psutil
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import SCORE, fraud_app
+from bentos.fraud.service import SCORE, fraud_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from registry import models
 from registry.scorer import MANIFEST
 from settings import PROJECT, Settings
 
 SERVICES = {
-    "fraud": ("bentos.fraud:FraudService", SCORE),
-    "income": ("bentos.income:IncomeService", "/api/predictions"),
-    "prescoring": ("bentos.prescoring:PrescoringService", "/prescore"),
-    "recommendation": ("bentos.recommendation:RecommendationService", "/push-notifications"),
+    "fraud": ("bentos.fraud.service:FraudService", SCORE),
+    "income": ("bentos.income.service:IncomeService", "/api/predictions"),
+    "prescoring": ("bentos.prescoring.service:PrescoringService", "/prescore"),
+    "recommendation": ("bentos.recommendation.service:RecommendationService", "/push-notifications"),
 }
 CONTENT_TYPES = (
     "application/vnd.bentoml+pickle",

@@ -12,9 +12,9 @@ import orjson
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from bentos import prescoring_worker
-from bentos.form import ApplicationForm
-from bentos.queue import TaskQueue
+from bentos.prescoring import worker as prescoring_worker
+from bentos.prescoring.form import ApplicationForm
+from bentos.prescoring.queue import TaskQueue
 from database import open_database
 from monitoring.journal import Journal
 from settings import Settings
@@ -67,7 +67,7 @@ def test_sixty_kills_of_real_workers_neither_lose_nor_double_a_form(
     Journal(engine).close()
     queue, forms, rng = TaskQueue(engine), 0, random.Random(config.seed)
     processes = multiprocessing.get_context("forkserver")  # a fork of a process that has the libraries starts in no time
-    processes.set_forkserver_preload(["bentos.prescoring_worker", "registry.models", "registry.loading"])
+    processes.set_forkserver_preload(["bentos.prescoring.worker", "registry.models", "registry.loading"])
 
     def started() -> multiprocessing.process.BaseProcess:
         worker = processes.Process(target=prescoring_worker.work, args=(config,), daemon=True)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.form_features import FormFeatures
-from bentos.prescoring import prescoring_app
+from bentos.prescoring.form_features import FormFeatures
+from bentos.prescoring.service import prescoring_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 from features.sets import FEATURE_SETS
 from features.tables import BANKS, FORM

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.prescoring import prescoring_app
-from bentos.prescoring_tasks import Prescoring
-from bentos.prescoring_worker import QueueWorker
+from bentos.prescoring.service import prescoring_app
+from bentos.prescoring.tasks import Prescoring
+from bentos.prescoring.worker import QueueWorker
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 from database import open_database
 from features.tables import BANKS

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from bentos.catalogue import load_catalogue
-from bentos.push import Observation
-from bentos.push_batch import Pushed, PushWriter
-from bentos.push_texts import Push
-from bentos.recommendation_pages import OnlinePages
-from bentos.recommendation_store import RecommendationStore, Stored
+from bentos.push.texts import Push
+from bentos.push.writing import Observation
+from bentos.recommendation.pages import OnlinePages
+from bentos.recommendation.push_batch import Pushed, PushWriter
+from bentos.recommendation.store import RecommendationStore, Stored
 from database import open_database
 from features.online import OnlineStore
 from settings import PROJECT

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bentos import push_checks
-from bentos.push_checks import RULES, PushText, broken_rules
+from bentos.push import checks as push_checks
+from bentos.push.checks import RULES, PushText, broken_rules
 
 GOOD = PushText(
     "Айгерим, в декабре на такси и отели у вас ушло 86 431 ₸. Карта для путешествий возвращает 4 % таких трат — "

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from bentos.catalogue import Products, load_catalogue
-from bentos.push import Observation
-from bentos.push_facts import observed
+from bentos.push.facts import observed
+from bentos.push.writing import Observation
 from bentos.tariffs import Facts
 from features.last_month import last_month
 from features.tables import CATEGORIES, TABLES

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from bentos.push_grammar import amount_text, for_month, given_name, in_month, listed, rounded, share_text
+from bentos.push.grammar import amount_text, for_month, given_name, in_month, listed, rounded, share_text
 
 
 def test_amounts_are_whole_tenge_in_groups_of_three() -> None:

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bentos import push as push_module
 from bentos.catalogue import Products, load_catalogue
-from bentos.push import Observation, push_text
-from bentos.push_checks import PushText, broken_rules
-from bentos.push_facts import observed
-from bentos.push_grammar import amount_text, given_name, rounded
-from bentos.push_texts import Push
+from bentos.push import writing as push_module
+from bentos.push.checks import PushText, broken_rules
+from bentos.push.facts import observed
+from bentos.push.grammar import amount_text, given_name, rounded
+from bentos.push.texts import Push
+from bentos.push.writing import Observation, push_text
 from bentos.tariffs import Facts
 from features.tables import CATEGORIES, PRODUCTS
 from settings import PROJECT

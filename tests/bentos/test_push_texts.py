@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bentos.catalogue import CatalogueError, load_catalogue
-from bentos.push_texts import Push
+from bentos.push.texts import Push
 from features.tables import PRODUCTS
 from settings import PROJECT
 

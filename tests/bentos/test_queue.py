@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, func, make_url, select, text
 from sqlalchemy.exc import IntegrityError
 
-from bentos.queue import MOST_FAILURES, Task, TaskQueue
+from bentos.prescoring.queue import MOST_FAILURES, Task, TaskQueue
 from clock import now
 from database import open_database
 from monitoring.journal import Journal

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bentos.reasons import reasons
+from bentos.prescoring.reasons import reasons
 from features.columns import FeatureColumn
 
 KNOWN = {

@@ -12,12 +12,12 @@ import pytest
 from filelock import FileLock
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.push_checks import RULES, PushText
-from bentos.push_grammar import given_name
-from bentos.recommendation import recommendation_app
-from bentos.recommendation_store import RecommendationStore, Stored
+from bentos.push.checks import RULES, PushText
+from bentos.push.grammar import given_name
+from bentos.recommendation.service import recommendation_app
+from bentos.recommendation.store import RecommendationStore, Stored
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 from database import open_database
 from features.tables import CATEGORIES, PRODUCTS, STATUSES

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.facts import facts_of
-from bentos.push_grammar import amount_text
-from bentos.recommendation import recommendation_app
+from bentos.push.grammar import amount_text
+from bentos.recommendation.facts import facts_of
+from bentos.recommendation.service import recommendation_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from clock import now
 from features.tables import PRODUCTS
 

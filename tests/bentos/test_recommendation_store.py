@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from bentos.recommendation_pages import OnlinePages
-from bentos.recommendation_store import RecommendationStore, RunGone, Stored, StoredPush
+from bentos.recommendation.pages import OnlinePages
+from bentos.recommendation.store import RecommendationStore, RunGone, Stored, StoredPush
 from database import open_database
 from features.last_month import LAST_MONTH
 from features.online import OnlineStore

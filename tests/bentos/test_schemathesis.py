@@ -15,12 +15,12 @@ from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 from starlette.types import ASGIApp
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
-from bentos.income import income_app
-from bentos.prescoring import prescoring_app
-from bentos.recommendation import recommendation_app
+from bentos.fraud.service import fraud_app
+from bentos.income.service import income_app
+from bentos.prescoring.service import prescoring_app
+from bentos.recommendation.service import recommendation_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
 from settings import Settings
 
 CASES = int(os.environ.get("OPORA_SCHEMA_CASES", "200"))

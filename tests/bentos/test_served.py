@@ -26,10 +26,10 @@ from settings import PROJECT, Settings
 pytestmark = pytest.mark.integration
 
 SERVICES = {
-    "fraud": ("bentos.fraud:FraudService", "POST", "/api/v1/score_transaction", {"amount": 31000}, 200),
-    "income": ("bentos.income:IncomeService", "POST", "/api/predictions", {"client_id": "nobody"}, 404),
-    "prescoring": ("bentos.prescoring:PrescoringService", "POST", "/prescore", {"monthprofit": 1000}, 200),
-    "recommendation": ("bentos.recommendation:RecommendationService", "GET", "/recommendations/nobody", None, 404),
+    "fraud": ("bentos.fraud.service:FraudService", "POST", "/api/v1/score_transaction", {"amount": 31000}, 200),
+    "income": ("bentos.income.service:IncomeService", "POST", "/api/predictions", {"client_id": "nobody"}, 404),
+    "prescoring": ("bentos.prescoring.service:PrescoringService", "POST", "/prescore", {"monthprofit": 1000}, 200),
+    "recommendation": ("bentos.recommendation.service:RecommendationService", "GET", "/recommendations/nobody", None, 404),
 }
 
 
@@ -142,7 +142,7 @@ def test_a_score_that_was_answered_survives_kill_9(
     start: Callable[..., Process], bank: Settings, promote: Callable[[str, int], str]
 ) -> None:
     promote("fraud", 1)
-    process = start("bentos.fraud:FraudService", bank.var)
+    process = start("bentos.fraud.service:FraudService", bank.var)
     process.wait("/readyz", 200)
     answers = [httpx.post(process.url + "/api/v1/score_transaction", json={"amount": amount}).json() for amount in range(20)]
     process.kill()
@@ -154,13 +154,13 @@ def test_a_score_that_was_answered_survives_kill_9(
 def test_beyond_loopback_without_keys_the_process_ends_and_says_what_to_set(
     start: Callable[..., Process], tmp_path: Path
 ) -> None:
-    process = start("bentos.fraud:FraudService", tmp_path, OPORA_HOST="0.0.0.0")
+    process = start("bentos.fraud.service:FraudService", tmp_path, OPORA_HOST="0.0.0.0")
     assert process.exit_status(60) != 0
     assert "OPORA_API_KEYS" in process.log()
 
 
 def test_bodies_above_the_limit_are_refused_by_the_process(start: Callable[..., Process], tmp_path: Path) -> None:
-    process = start("bentos.fraud:FraudService", tmp_path, OPORA_BODY_LIMIT="1000")
+    process = start("bentos.fraud.service:FraudService", tmp_path, OPORA_BODY_LIMIT="1000")
     process.wait("/livez", 200)
     path = process.url + "/api/v1/score_transaction"
     json = {"Content-Type": "application/json"}
@@ -172,10 +172,10 @@ def test_bodies_above_the_limit_are_refused_by_the_process(start: Callable[..., 
 def test_a_service_whose_supervisor_was_killed_can_be_started_again_on_its_port(
     start: Callable[..., Process], empty_bank: Settings
 ) -> None:
-    first = start("bentos.fraud:FraudService", empty_bank.var)
+    first = start("bentos.fraud.service:FraudService", empty_bank.var)
     first.wait("/livez", 200)
     first.kill()
-    start("bentos.fraud:FraudService", empty_bank.var, port=first.port).wait("/livez", 200)
+    start("bentos.fraud.service:FraudService", empty_bank.var, port=first.port).wait("/livez", 200)
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_p14_scores_go_on_with_mlflow_killed_and_the_service_restarted(
     config = Settings(var=tmp_path / "var", mlflow_tracking_uri=address)
     config.var.mkdir()
     version = promote_in(config, "fraud", 1)
-    first = start("bentos.fraud:FraudService", config.var, OPORA_MLFLOW_TRACKING_URI=address)
+    first = start("bentos.fraud.service:FraudService", config.var, OPORA_MLFLOW_TRACKING_URI=address)
     first.wait("/readyz", 200)
     path = "/api/v1/score_transaction"
     before = httpx.post(first.url + path, json={"amount": 31_000}).json()
@@ -230,7 +230,7 @@ def test_p14_scores_go_on_with_mlflow_killed_and_the_service_restarted(
     assert httpx.get(first.url + "/model").json()["stale_seconds"] > 2
     first.kill()
 
-    second = start("bentos.fraud:FraudService", config.var, OPORA_MLFLOW_TRACKING_URI=address)
+    second = start("bentos.fraud.service:FraudService", config.var, OPORA_MLFLOW_TRACKING_URI=address)
     second.wait("/readyz", 200)
     with httpx.Client(base_url=second.url) as client:
         answers = [client.post(path, json={"amount": 31_000}) for _ in range(1000)]
@@ -246,7 +246,7 @@ def test_twenty_swaps_under_load_fail_no_request_and_every_answer_is_that_of_its
 ) -> None:
     config = Settings(var=tmp_path)
     versions = [promote_in(config, "fraud", seed) for seed in (1, 2, 3)]
-    process = start("bentos.fraud:FraudService", tmp_path, OPORA_CHAMPION_POLL_SECONDS="0.05")
+    process = start("bentos.fraud.service:FraudService", tmp_path, OPORA_CHAMPION_POLL_SECONDS="0.05")
     process.wait("/readyz", 200)
     answers: list[httpx.Response] = []
     done = threading.Event()
@@ -287,7 +287,7 @@ def test_a_start_computes_for_less_than_six_seconds_and_a_worker_stays_below_350
     start: Callable[..., Process], bank: Settings, promote: Callable[[str, int], str]
 ) -> None:
     promote("fraud", 1)
-    process = start("bentos.fraud:FraudService", bank.var)
+    process = start("bentos.fraud.service:FraudService", bank.var)
     process.wait("/readyz", 200)
     computed = process.computed()  # on a machine of its own a start takes no longer, on this one neighbours delay it
     httpx.post(process.url + "/api/v1/score_transaction", json={"amount": 1})
@@ -301,7 +301,7 @@ def test_as_many_workers_serve_as_are_asked_for(
     start: Callable[..., Process], bank: Settings, promote: Callable[[str, int], str]
 ) -> None:
     promote("fraud", 1)
-    process = start("bentos.fraud:FraudService", bank.var, OPORA_SERVING_WORKERS="2")
+    process = start("bentos.fraud.service:FraudService", bank.var, OPORA_SERVING_WORKERS="2")
     process.wait("/readyz", 200)
     deadline = time.monotonic() + 30
     while len(process.pids()) < 3 and time.monotonic() < deadline:

@@ -11,10 +11,10 @@ import pytest
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
-from bentos.rows import frame_of
+from bentos.fraud.service import fraud_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
+from bentos.serving.rows import frame_of
 from bentos.shadow import SOURCE
 from clock import now
 from registry import models

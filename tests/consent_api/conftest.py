@@ -15,10 +15,10 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from consent_api.app import create_app
 from consent_api.budget import Caps
+from consent_api.callers.credentials import Keyring
+from consent_api.callers.issuers import OWN, Issuers, development
 from consent_api.catalogue import load_catalogue
 from consent_api.contributions import Source
-from consent_api.credentials import Keyring
-from consent_api.issuers import OWN, Issuers, development
 from consent_api.reports import Plan
 from consent_api.reports import plans as configured_plans
 from consent_api.service import Service

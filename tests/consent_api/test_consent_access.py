@@ -14,12 +14,12 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text
 
-from consent_api.access import allow, everyone
 from consent_api.app import create_app
-from consent_api.credentials import Keyring
-from consent_api.identification import Authenticator
-from consent_api.roles import Role
-from consent_api.route_roles import UndeclaredRoles, declare_roles
+from consent_api.callers.access import allow, everyone
+from consent_api.callers.credentials import Keyring
+from consent_api.callers.identification import Authenticator
+from consent_api.callers.roles import Role
+from consent_api.callers.route_roles import UndeclaredRoles, declare_roles
 from consent_api.store import open_store
 from consent_api.tables import AUDIT
 from edge.pepper import ConfigurationError, pepper

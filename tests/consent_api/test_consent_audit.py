@@ -12,8 +12,9 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from chain import Verification, seal
-from consent_api import anchors, audit
+from consent_api import audit
 from consent_api.audit import SEALED, Actor, Entry
+from consent_api.custody import anchors
 from consent_api.store import Store, open_store
 from consent_api.tables import APPEND_ONLY, AUDIT, RECORDS
 from settings import Settings

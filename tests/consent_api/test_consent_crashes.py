@@ -28,7 +28,7 @@ from sqlalchemy import create_engine, select, text
 from clock import now
 from consent_api import consents
 from consent_api.audit import Actor
-from consent_api.credentials import Keyring
+from consent_api.callers.credentials import Keyring
 from consent_api.restore import read_log
 from consent_api.store import Store
 from consent_api.tables import AUDIT, EVENTS, RECORDS

@@ -9,16 +9,17 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from consent_api import consents, receipts, resources
+from consent_api import consents, receipts
 from consent_api.audit import Actor
 from consent_api.consents import Grant
+from consent_api.record import resources
 from consent_api.store import Store, _alembic, open_store
 from database import UtcTime, open_database
 from settings import Settings
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KIND = ("dala-market", "category_spending", "market_statistics")
-SCHEMA = json.loads((Path(consents.__file__).parent / "record.schema.json").read_text())
+SCHEMA = json.loads((Path(consents.__file__).parent / "routes" / "record.schema.json").read_text())
 RECORDS = sa.table(
     "consent_records",
     *(sa.column(name) for name in ("record_id", "consent_id", "client_code", "company", "data_type", "purpose", "number")),

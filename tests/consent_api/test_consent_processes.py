@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from clock import now
-from consent_api.credentials import Keyring
-from consent_api.issuers import DEVELOPMENT, OWN, development
+from consent_api.callers.credentials import Keyring
+from consent_api.callers.issuers import DEVELOPMENT, OWN, development
 from consent_api.store import open_store
 from edge.pepper import pepper
 from settings import PROJECT, Settings

@@ -22,11 +22,12 @@ from joserfc import jws
 from joserfc.jwk import OctKey, OKPKey
 from sqlalchemy import delete, select, text
 
-from consent_api import audit, consents, receipts, resources
+from consent_api import audit, consents, receipts
 from consent_api.audit import Actor
 from consent_api.catalogue import BrokenCatalogue
 from consent_api.consents import Grant
-from consent_api.receipt_keys import TYPE, BrokenReceiptKeys, ForgedReceipt, ReceiptKeys
+from consent_api.custody.receipt_keys import TYPE, BrokenReceiptKeys, ForgedReceipt, ReceiptKeys
+from consent_api.record import resources
 from consent_api.store import open_store
 from consent_api.tables import AUDIT, NOTICES
 from settings import Settings
@@ -36,7 +37,7 @@ CATALOGUES = ROOT / "catalogues"
 BODY = {"client_id": "17", "company": "dala-market", "data_types": ["category_spending", "average_bill"], "is_active": True}
 KIND = ("dala-market", "category_spending", "market_statistics")
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
-SCHEMA = json.loads((ROOT / "consent_api" / "record.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "consent_api" / "routes" / "record.schema.json").read_text())
 CHECK = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 
 

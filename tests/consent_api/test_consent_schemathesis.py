@@ -20,7 +20,7 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 
 from clock import now
 from consent_api.app import create_app, open_service
-from consent_api.identification import TOKEN_PATH
+from consent_api.callers.identification import TOKEN_PATH
 from database import open_database
 from features.online import OnlineStore
 from settings import Settings

@@ -20,8 +20,8 @@ from sqlalchemy import and_, exists, not_, or_, select
 from consent_api import consents
 from consent_api.audit import Actor
 from consent_api.consents import Grant
-from consent_api.records import has_ended
-from consent_api.states import FINAL, TRANSITIONS, ForbiddenTransition, require_transition
+from consent_api.record.current import has_ended
+from consent_api.record.states import FINAL, TRANSITIONS, ForbiddenTransition, require_transition
 from consent_api.store import Store, open_store
 from consent_api.tables import EVENTS, RECORDS
 from settings import Settings

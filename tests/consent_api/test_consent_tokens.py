@@ -12,10 +12,10 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from sqlalchemy import func, select
 
-from consent_api.issuers import DEVELOPMENT, OWN, Issuers, development
-from consent_api.roles import Principal
+from consent_api.callers.issuers import DEVELOPMENT, OWN, Issuers, development
+from consent_api.callers.roles import Principal
+from consent_api.callers.tokens import InvalidToken, verified
 from consent_api.tables import RECORDS, TOKENS
-from consent_api.tokens import InvalidToken, verified
 
 BODY = {"client_id": "17", "company": "dala-market", "data_types": ["category_spending"], "is_active": True}
 OWN_PAGE = "/client/17/consents"

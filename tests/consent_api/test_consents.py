@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from consent_api import consents
 from consent_api.audit import Actor
 from consent_api.consents import Grant
+from consent_api.record.validity import ExpiryOutOfRange, latest_expiry
 from consent_api.store import Store
 from consent_api.tables import EVENTS, RECORDS
-from consent_api.validity import ExpiryOutOfRange, latest_expiry
 
 ACTOR = Actor("test", "test")
 AT = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)

@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import event, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from consent_api import audit, withdrawals
+from consent_api import audit
 from consent_api.audit import Actor, Entry
 from consent_api.committer import CommitterClosed, TooManyWait
+from consent_api.custody import withdrawals
+from consent_api.custody.withdrawals import Withdrawal
 from consent_api.store import Store
 from consent_api.tables import AUDIT, EVENTS
-from consent_api.withdrawals import Withdrawal
 from settings import PROJECT
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from consent_api import key_sets
-from consent_api.issuers import DEVELOPMENT, OWN, Issuers
-from consent_api.key_sets import BrokenKeySet, FileKeys, WebKeys, key_source, parsed
+from consent_api.callers import key_sets
+from consent_api.callers.issuers import DEVELOPMENT, OWN, Issuers
+from consent_api.callers.key_sets import BrokenKeySet, FileKeys, WebKeys, key_source, parsed
 from edge.errors import RequestRefused
 from edge.pepper import ConfigurationError
 from settings import Settings

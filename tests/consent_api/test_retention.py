@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from consent_api import audit, budget, consents, erasure, idempotency
+from consent_api import audit, budget, consents, idempotency
 from consent_api.audit import Actor
 from consent_api.consents import Grant
+from consent_api.forgetting import erasure
 from consent_api.idempotency import Repeatable
 from consent_api.retention import Policy, overdue, retain
 from consent_api.store import Store

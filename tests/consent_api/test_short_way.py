@@ -14,12 +14,13 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy import select, text
 
-from consent_api import audit, consents, releases, trust
+from consent_api import audit, consents, releases
 from consent_api.app import create_app, guarded
 from consent_api.audit import Actor
 from consent_api.budget import Caps
+from consent_api.callers import trust
+from consent_api.callers.identification import Authenticator
 from consent_api.consents import Grant
-from consent_api.identification import Authenticator
 from consent_api.periods import Period
 from consent_api.releases import Order, Subject
 from consent_api.tables import AUDIT

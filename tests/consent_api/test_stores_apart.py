@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from consent_api.custody import Custody
+from consent_api.custody.outside import Custody
 from settings import PROJECT, Settings
 
 CLIENTS = [str(number) for number in range(1000)]

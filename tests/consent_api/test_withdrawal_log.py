@@ -13,15 +13,16 @@ import pytest
 from sqlalchemy import MetaData, insert, select, text
 
 from clock import now
-from consent_api import consents, erasure, restore
+from consent_api import consents, restore
 from consent_api.app import open_service
-from consent_api.append_only import AppendOnlyFile
 from consent_api.audit import Actor
 from consent_api.consents import Grant
+from consent_api.custody.append_only import AppendOnlyFile
+from consent_api.custody.withdrawals import NotLogged
+from consent_api.forgetting import erasure
 from consent_api.restore import BrokenLog
 from consent_api.store import Store, open_store
 from consent_api.tables import ERASURES
-from consent_api.withdrawals import NotLogged
 from settings import Settings
 
 ACTOR = Actor("test", "client")

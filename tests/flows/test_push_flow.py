@@ -6,8 +6,8 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 import settings as settings_module
-from bentos.recommendation_lock import AlreadyProcessing, alone
-from bentos.recommendation_store import RecommendationStore, StoredPush
+from bentos.recommendation.lock import AlreadyProcessing, alone
+from bentos.recommendation.store import RecommendationStore, StoredPush
 from database import open_database
 from features.lake import open_lake
 from features.tables import TABLES
@@ -73,14 +73,14 @@ def test_a_run_beside_another_computation_is_refused_and_changes_nothing(bank: S
 def test_a_run_that_fails_leaves_the_texts_before_in_force(bank: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     push(PushRequest())
     before = texts(bank)
-    monkeypatch.setattr("bentos.recommendation_batch._stored", _fails_at_the_hundredth())
+    monkeypatch.setattr("bentos.recommendation.batch._stored", _fails_at_the_hundredth())
     with pytest.raises(ArithmeticError):
         push(PushRequest(newest_features=False))
     assert texts(bank) == before
 
 
 def _fails_at_the_hundredth() -> object:
-    from bentos import recommendation_batch
+    from bentos.recommendation import batch as recommendation_batch
 
     real, done = recommendation_batch._stored, iter(range(100))
 

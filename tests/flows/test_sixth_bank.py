@@ -31,9 +31,9 @@ import orjson
 from prefect.testing.utilities import prefect_test_harness
 from starlette.testclient import TestClient
 
-from bentos.application import guarded
-from bentos.backend import Backend
-from bentos.prescoring import prescoring_app
+from bentos.serving.application import guarded
+from bentos.serving.backend import Backend
+from bentos.prescoring.service import prescoring_app
 from features.lake import open_lake
 from features.tables import APPLICATIONS
 from flows.train import TrainRequest, train

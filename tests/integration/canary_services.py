@@ -16,13 +16,13 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from starlette.types import ASGIApp
 
-from bentos.application import guarded as guarded_scoring
-from bentos.backend import Backend
-from bentos.fraud import fraud_app
-from bentos.income import income_app
+from bentos.fraud.service import fraud_app
+from bentos.income.service import income_app
+from bentos.serving.application import guarded as guarded_scoring
+from bentos.serving.backend import Backend
 from clock import now
 from consent_api.app import create_app, guarded, open_service
-from consent_api.issuers import OWN, development
+from consent_api.callers.issuers import OWN, development
 from consent_api.service import Service
 from edge import logs
 from settings import Settings, settings

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from consent_api import consents, privacy
 from consent_api.catalogue import EVERYBODY
 from consent_api.consents import Grant
-from consent_api.records import consenting
+from consent_api.record.current import consenting
 from consent_api.releases import Subject
 from consent_api.reports import Plan, compose
 from consent_api.reports.exact import Exact

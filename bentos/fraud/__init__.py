@@ -1,0 +1,1 @@
+"""The fraud service: how risky a payment is, and what to do about it."""

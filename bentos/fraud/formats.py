@@ -1,0 +1,130 @@
+"""How payments come in and answers go out: JSON, JSON lines and Arrow, each checked as a whole before anything is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+from pydantic import ValidationError
+
+from bentos.fraud.requests import NUMBERS, TransactionBatch, TransactionScoringRequest, bounds_of
+from bentos.fraud.rows import Payments, payments_of
+from bentos.serving.bodies import ClientCode
+from edge.errors import RequestRefused, validation_refusal
+
+JSON = "application/json"
+JSON_LINES = "application/x-ndjson"
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@dataclass(frozen=True)
+class BatchFormat:
+    """A format of score_batch.
+
+    Attributes:
+        read: (body, most items) → payments; raises RequestRefused (422) naming the first wrong item.
+        write: answers of the payments, in order → body.
+    """
+
+    media_type: str
+    read: Callable[[bytes, int], Payments]
+    write: Callable[[Sequence[dict[str, Any]]], bytes]
+
+
+def _checked(name: str) -> Any:
+    """The type and bounds of a numeric field of `TransactionScoringRequest`, for msgspec."""
+    bounds = {kind: getattr(bound, kind) for bound in bounds_of(name) for kind in ("ge", "le", "lt") if hasattr(bound, kind)}
+    return Annotated[float, msgspec.Meta(**bounds)]
+
+
+_CODE = ClientCode.__metadata__[0]  # type: ignore[attr-defined]
+_Payment = msgspec.defstruct(
+    "Payment",
+    [
+        ("amount", _checked("amount")),
+        (
+            "client_id",
+            Annotated[str, msgspec.Meta(min_length=_CODE.min_length, max_length=_CODE.max_length, pattern=_CODE.pattern)] | None,
+            None,
+        ),
+        *((name, _checked(name) | None, None) for name in NUMBERS if name != "amount"),
+    ],
+    forbid_unknown_fields=True,
+)
+_Batch: Any = msgspec.defstruct("Batch", [("items", list[_Payment])], forbid_unknown_fields=True)  # type: ignore[valid-type]
+_BATCH = msgspec.json.Decoder(_Batch)
+_LINES = msgspec.json.Decoder(_Payment)
+
+
+def read_payment(body: bytes) -> TransactionScoringRequest:
+    """One payment from JSON.
+
+    Raises:
+        RequestRefused: 422, the field named.
+    """
+    try:
+        return TransactionScoringRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def read_json(body: bytes, most: int) -> Payments:
+    """`{"items": [payment, …]}`: quickly by msgspec; what that refuses is judged, and put into words, by pydantic."""
+    try:
+        items: Sequence[Any] = _BATCH.decode(body).items
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        try:
+            items = TransactionBatch.model_validate_json(body).items
+        except ValidationError as error:
+            raise _refusal(error) from None
+    check_count(len(items), most)
+    return payments_of(items)
+
+
+def read_lines(body: bytes, most: int) -> Payments:
+    """One payment in each line; empty lines count for nothing."""
+    try:
+        items: Sequence[Any] = _LINES.decode_lines(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        check_count(len(lines), most)
+        items = [_line(index, line) for index, line in enumerate(lines)]
+    check_count(len(items), most)
+    return payments_of(items)
+
+
+def _line(index: int, line: bytes) -> TransactionScoringRequest:
+    try:
+        return TransactionScoringRequest.model_validate_json(line)
+    except ValidationError as error:
+        raise _refusal(error, "items", index) from None
+
+
+def write_json(answers: Sequence[dict[str, Any]]) -> bytes:
+    """`{"results": [answer, …]}`."""
+    return orjson.dumps({"results": answers})
+
+
+def write_lines(answers: Sequence[dict[str, Any]]) -> bytes:
+    """One answer in each line."""
+    return b"".join(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE) for answer in answers)
+
+
+def check_count(items: int, most: int) -> None:
+    """Refuse more payments at once than are allowed.
+
+    Raises:
+        RequestRefused: 422.
+    """
+    if items > most:
+        raise RequestRefused(
+            422, "too_many_items", f"items: {items} payments in one request, at most {most} are taken: send several", "items"
+        )
+
+
+def _refusal(error: ValidationError, *place: str | int) -> RequestRefused:
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return validation_refusal([{**one, "loc": ("body", *place, *one["loc"])} for one in errors[:6]])

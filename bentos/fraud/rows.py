@@ -1,0 +1,104 @@
+"""From payments and what is known about their clients to the rows that the fraud model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from bentos.fraud.requests import NUMBERS, TransactionScoringRequest
+
+_FLAG = "_was_missing"
+_MOMENTS: tuple[tuple[str, Callable[[datetime], int]], ...] = (("hour", lambda at: at.hour), ("weekday", lambda at: at.weekday()))
+
+
+@dataclass(frozen=True)
+class Payments:
+    """Checked payments of one request, by column.
+
+    Attributes:
+        client_ids: the paying client of each, where one was given.
+        numbers: the request's numeric fields by name, float64, NaN = not given; a field that no payment gives may be left out.
+    """
+
+    client_ids: Sequence[str | None]
+    numbers: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.client_ids)
+
+
+def payments_of(requests: Sequence[TransactionScoringRequest]) -> Payments:
+    """Requests (or anything with their attributes) by column."""
+    numbers = {name: np.array([getattr(one, name) for one in requests], dtype=np.float64) for name in NUMBERS}
+    return Payments([one.client_id for one in requests], numbers)
+
+
+class FraudRows:
+    """Makes a model's rows: given values, else online ones, else 0 with `<feature>_was_missing` = 1 where there is that flag.
+
+    Hour (0-23) and weekday (Monday = 0) are those of the scoring moment, in UTC as in the payments table. Rows hold numbers
+    alone: a value that is nowhere and has no flag is NaN.
+
+    Args:
+        columns: the model's features, in order.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        flagged = [name.removesuffix(_FLAG) for name in columns if name.endswith(_FLAG)]
+        hidden = [name for name in flagged if name not in columns]  # the model sees the flag alone
+        self._names = (*columns, *hidden)
+        self._width = len(columns)
+        self._places = place = {name: index for index, name in enumerate(self._names)}
+        self._given = [(name, place[name]) for name in NUMBERS if name in place]
+        self._flags = [(place[name + _FLAG], place[name]) for name in flagged]
+        self._moments = [(place[name], read) for name, read in _MOMENTS if name in place]
+
+    def one(self, payment: TransactionScoringRequest, online: Mapping[str, Any], at: datetime) -> list[float | None]:
+        """The row of one payment, in column order; None = missing."""
+        row: list[float | None] = [online.get(name) for name in self._names]
+        given = vars(payment)
+        for name, index in self._given:
+            if given[name] is not None:
+                row[index] = given[name]
+        for index, read in self._moments:
+            row[index] = read(at)
+        for flag, index in self._flags:
+            missing = row[index] is None
+            row[flag] = float(missing)
+            if missing:
+                row[index] = 0.0
+        return row[: self._width]
+
+    def several(self, payments: Payments, online: Mapping[str, Mapping[str, Any]], at: datetime) -> np.ndarray:
+        """The rows of payments, shape (payments, features) float64, NaN = missing.
+
+        Args:
+            payments: what was asked.
+            online: the known values of each client by name.
+            at: the moment of scoring, UTC.
+        """
+        rows = self._known(payments.client_ids, online)
+        for name, index in self._given:
+            given = payments.numbers.get(name)
+            if given is not None:
+                rows[:, index] = np.where(np.isnan(given), rows[:, index], given)
+        for index, read in self._moments:
+            rows[:, index] = read(at)
+        for flag, index in self._flags:
+            missing = np.isnan(rows[:, index])
+            rows[:, flag] = missing
+            rows[missing, index] = 0.0
+        return rows[:, : self._width]
+
+    def _known(self, client_ids: Sequence[str | None], online: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
+        stored = sorted({name for values in online.values() for name in values} & self._places.keys())
+        table = np.full((len(online) + 1, len(self._names)), np.nan)  # the last row is that of clients of whom nothing is known
+        if stored:
+            known = [[values.get(name) for name in stored] for values in online.values()]
+            table[:-1, [self._places[name] for name in stored]] = np.array(known, dtype=np.float64)
+        positions: dict[str | None, int] = {code: index for index, code in enumerate(online)}
+        return table[[positions.get(client, len(online)) for client in client_ids]]

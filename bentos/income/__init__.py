@@ -1,0 +1,1 @@
+"""The income service: what a client earns a month, why, and what to offer."""

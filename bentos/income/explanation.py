@@ -1,0 +1,146 @@
+"""Why an income was predicted: what each feature added, exactly, and a sentence that a loan officer can read out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from bentos.income.prediction import Scored
+from features.columns import FeatureColumn
+from features.sets import FEATURE_SETS
+from registry.outputs import inverse_link
+
+MOST = 10
+_SPOKEN = 3
+"""So many features are listed, and of each direction so many are read out."""
+
+_COLUMNS: Mapping[str, FeatureColumn] = {column.name: column for column in FEATURE_SETS["income"].columns}
+_SPACES = {"log": "ln(tenge a month)", "identity": "tenge a month"}
+
+
+class Contribution(BaseModel):
+    """What one feature added to the prediction."""
+
+    feature: str = Field(description="Name of the feature.")
+    title: str = Field(description="For people, Russian.")
+    title_en: str = Field(description="For people, English.")
+    value: float | str | None = Field(description="The client's value, as the model saw it; null = missing.")
+    shap_value: float = Field(description="Exact Shapley value in model space; above 0 raises the prediction.")
+    effect_tenge: float = Field(description="How much lower the prediction, tenge a month, would be without this contribution.")
+
+
+class ModelSpace(BaseModel):
+    """The sum that the explanation is: baseline + the shap_value of each listed feature + others = prediction, to 1e-6."""
+
+    unit: str = Field(description="In which space contributions add up, e.g. ln(tenge a month).")
+    baseline: float = Field(description="The model's mean prediction.")
+    others: float = Field(description="All features that are not listed: those that weigh less, and those never named.")
+    prediction: float = Field(description="The prediction before it is turned into tenge.")
+
+
+class Explanation(BaseModel):
+    """Where a predicted income comes from."""
+
+    baseline_income: float = Field(description="What the model says of nobody in particular, tenge a month.")
+    prediction: float = Field(description="Predicted income, tenge a month.")
+    top_features: list[Contribution] = Field(
+        description=f"The {MOST} features that weighed most, weightiest first. What describes who a person is (age) is not named."
+    )
+    model_space: ModelSpace
+    text: str = Field(description="For reading out, Russian.")
+    text_en: str = Field(description="For reading out, English.")
+
+
+def explain(scored: Scored) -> Explanation:
+    """The explanation of one prediction, from the booster's own exact contributions."""
+    scorer = scored.model.scorer
+    output = next(output for output in scorer.outputs_ if output.name == "income")
+    contributions = scorer.contributions(scored.frame, "income")[0]
+    baseline, margin = float(contributions[-1]), float(contributions.sum())
+    names = scorer.columns
+    listed = [index for index in np.argsort(-np.abs(contributions[:-1]), kind="stable") if _nameable(names[index])][:MOST]
+    top = [
+        _contribution(names[index], scored, contributions[index], margin, output.link) for index in listed if contributions[index]
+    ]
+    income = _tenge(output.link, margin)
+    usual = _tenge(output.link, baseline)
+    return Explanation(
+        baseline_income=round(usual, 2),
+        prediction=scored.prediction.income_pred,
+        top_features=top,
+        model_space=ModelSpace(
+            unit=_SPACES[output.link],
+            baseline=baseline,
+            others=margin - baseline - sum(one.shap_value for one in top),
+            prediction=margin,
+        ),
+        text=_russian(income, usual, top),
+        text_en=_english(income, usual, top),
+    )
+
+
+def _nameable(name: str) -> bool:
+    return name in _COLUMNS and not _COLUMNS[name].protected
+
+
+def _contribution(name: str, scored: Scored, shap_value: float, margin: float, link: str) -> Contribution:
+    column = _COLUMNS[name]
+    value = scored.row[name]
+    return Contribution(
+        feature=name,
+        title=column.title_ru,
+        title_en=column.title_en,
+        value=value if value is None or isinstance(value, str) else float(value),
+        shap_value=float(shap_value),
+        effect_tenge=round(_tenge(link, margin) - _tenge(link, margin - float(shap_value)), 2),
+    )
+
+
+def _tenge(link: str, margin: float) -> float:
+    return float(inverse_link(link, np.asarray([margin]))[0])
+
+
+def _russian(income: float, usual: float, top: list[Contribution]) -> str:
+    said = f"Ожидаемый доход — около {_spoken(income)} ₸ в месяц, при типичном уровне {_spoken(usual)} ₸."
+    raising, lowering = _by_direction(top)
+    if raising:
+        said += f" Повышают оценку: {_listed([(one.title, one.effect_tenge) for one in raising], '₸')}."
+    if lowering:
+        said += f" Понижают: {_listed([(one.title, one.effect_tenge) for one in lowering], '₸')}."
+    return said
+
+
+def _english(income: float, usual: float, top: list[Contribution]) -> str:
+    said = f"Expected income is about {_spoken(income)} KZT a month, against a typical {_spoken(usual)} KZT."
+    raising, lowering = _by_direction(top)
+    if raising:
+        said += f" Raising it: {_listed([(one.title_en, one.effect_tenge) for one in raising], 'KZT')}."
+    if lowering:
+        said += f" Lowering it: {_listed([(one.title_en, one.effect_tenge) for one in lowering], 'KZT')}."
+    return said
+
+
+def _by_direction(top: list[Contribution]) -> tuple[list[Contribution], list[Contribution]]:
+    raising = [one for one in top if one.shap_value > 0 and abs(one.effect_tenge) >= 1]
+    lowering = [one for one in top if one.shap_value < 0 and abs(one.effect_tenge) >= 1]
+    return raising[:_SPOKEN], lowering[:_SPOKEN]
+
+
+def _listed(named: list[tuple[str, float]], currency: str) -> str:
+    return "; ".join(
+        f"{_title(title)} ({'+' if effect > 0 else '−'}{_spoken(abs(effect))} {currency})" for title, effect in named
+    )
+
+
+def _title(title: str) -> str:
+    """A title within a sentence: without its unit, and small unless it begins with an abbreviation."""
+    bare = title.removesuffix(", ₸").removesuffix(", KZT")
+    return bare if bare[1:2].isupper() else bare[:1].lower() + bare[1:]
+
+
+def _spoken(amount: float) -> str:
+    """An amount as it is read out: two or three leading digits, thousands apart by a no-break space."""
+    step = 1000 if amount >= 100_000 else 100 if amount >= 1000 else 1
+    return f"{round(amount / step) * step:,}".replace(",", "\u00a0")

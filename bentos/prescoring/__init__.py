@@ -1,0 +1,1 @@
+"""The prescoring service: the likely decision of every partner bank on one form."""

@@ -1,0 +1,1 @@
+"""Push texts: written from observed facts, checked against the rules of the bank, the same for the same inputs."""

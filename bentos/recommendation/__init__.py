@@ -1,0 +1,1 @@
+"""The recommendation service: the products that are worth most to a client."""

@@ -1,0 +1,1 @@
+"""What the four services have in common: application, guards, formats and figures."""

@@ -1,0 +1,1 @@
+"""Who calls: keys, tokens, roles, and how strangers are turned away."""

@@ -1,0 +1,1 @@
+"""What is kept outside the database because the database cannot vouch for it."""

@@ -1,0 +1,1 @@
+"""Deleting what a client may have deleted, with evidence that names nobody."""

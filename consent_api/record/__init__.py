@@ -1,0 +1,1 @@
+"""A consent as a record: its states, its text, and how it changes."""

@@ -1,0 +1,1 @@
+"""The endpoints, by who calls them, and what goes in and out of them."""
