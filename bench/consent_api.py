@@ -57,7 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         config = Settings(var=folder / "var")
-        keyring = _bank(config)
+        keyring = bank(config)
         print("| the consent service, audit on | figure | p50, ms | p99, ms | promised |\n| --- | ---: | ---: | ---: | --- |")
         for line in _lines(folder, config, keyring, seconds):
             print(line, flush=True)
@@ -105,7 +105,7 @@ def _writes(port: int, config: Settings) -> Iterator[bytes]:
         yield raw(port, "POST", "/consent", json.dumps(body).encode(), Authorization=f"Bearer {token}")
 
 
-def _bank(config: Settings) -> Keyring:
+def bank(config: Settings) -> Keyring:
     """Clients, the consents of a cohort, and its release of one month."""
     online = OnlineStore(open_database(config.database("online")))
     codes = [str(number) for number in range(WRITERS)]

@@ -24,6 +24,7 @@ from consent_api.catalogue import NotInCatalogue, load_catalogue
 from consent_api.custody.anchors import note_regularly
 from consent_api.restore import replay
 from consent_api.routes import auditors, clients, history, partners, proofs, staff, tokens
+from consent_api.routes.examples import with_examples
 from consent_api.routes.short_way import ShortWay
 from consent_api.service import Service
 from consent_api.store import open_store
@@ -110,6 +111,8 @@ def create_app(opened: Callable[[], Service], config: Settings) -> FastAPI:
     document(app)
     _add_probes(app)
     _add_guards(app, config)
+    described_by_types = app.openapi
+    app.openapi = lambda: with_examples(described_by_types())  # type: ignore[method-assign]
     return app
 
 

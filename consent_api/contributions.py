@@ -3,9 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from hashlib import blake2b
-from operator import add
 
 import ibis
 import pandas as pd
@@ -24,6 +22,8 @@ BILL_EDGES_KZT = tuple(100 * 10 ** (number / _BILLS_PER_DECADE) for number in ra
 """Public borders of purchases by size: from 100 to 1,000,000 tenge; what lies beyond is in the first and the last bin."""
 BILLS = tuple(f"bills_{number}" for number in range(len(BILL_EDGES_KZT) - 1))
 """Columns with the number of purchases by size."""
+SPENT, PURCHASES = "spent", "purchases"
+"""Columns with all tiyn spent, and the number of all purchases."""
 INCOME = "income"
 """Column with the predicted monthly income in tenge; null without a prediction."""
 _LARGEST_TIYN = 10.0**11
@@ -67,7 +67,7 @@ def contributions(source: Source, cohort: Table, period: Period, segments: Mappi
     """One row per client of `cohort`, whatever the tables hold.
 
     Columns: pseudonym, the columns of `cohort` that say who is counted in what, a number for the cell of each segment, INCOME,
-    SPENDING and BILLS of the period. Amounts and counts are whole numbers from zero up, and not yet bounded.
+    SPENDING, BILLS, SPENT and PURCHASES of the period. Amounts and counts are whole numbers from zero up, and not yet bounded.
     """
     known = _with_cells(source.clients, cohort, segments)
     if source.incomes is None:
@@ -76,23 +76,13 @@ def contributions(source: Source, cohort: Table, period: Period, segments: Mappi
         incomes = source.incomes.filter(~_.income.isnan()).group_by("client_code").agg(**{INCOME: _.income.max()})
         known = known.left_join(incomes, "client_code").select(*known.columns, INCOME)
     spent = _spent(source, cohort, period)
-    figures = {name: ibis.coalesce(spent[name], 0).cast("int64") for name in (*SPENDING, *BILLS)}
+    figures = {name: ibis.coalesce(spent[name], 0).cast("int64") for name in (*SPENDING, *BILLS, SPENT, PURCHASES)}
     others = [name for name in known.columns if name != "client_code"]
     return known.left_join(spent, "pseudonym").select(*(known[name] for name in others), **figures)
 
 
-def spending_of(clients: Table) -> IntegerColumn:
-    """Tiyn that a client spent."""
-    return reduce(add, (clients[name] for name in SPENDING))
-
-
-def purchases_of(clients: Table) -> IntegerColumn:
-    """Number of a client's purchases."""
-    return reduce(add, (clients[name] for name in BILLS))
-
-
 def _spent(source: Source, cohort: Table, period: Period) -> Table:
-    """SPENDING and BILLS of the cohort's clients who bought something, in one pass over the purchases."""
+    """The figures of the cohort's clients who bought something, in one pass over the purchases."""
     start, end = (ibis.timestamp(f"{moment:%Y-%m-%d %H:%M:%S}") for moment in (period.start, period.end))
     month = source.transactions.filter(_.date >= start, _.date < end)
     tiyn = in_tenge(month.amount, month.currency, source.rates) * _TIYN
@@ -104,7 +94,8 @@ def _spent(source: Source, cohort: Table, period: Period) -> Table:
     purchases = coded.select("pseudonym", "code", "tiyn", bill=_bill(coded.tiyn))
     by_category = {name: purchases.tiyn.sum(where=purchases.code == number) for number, name in enumerate(SPENDING)}
     by_size = {name: (purchases.bill == number).sum() for number, name in enumerate(BILLS)}
-    return purchases.group_by("pseudonym").agg(**by_category, **by_size)
+    everything = {SPENT: purchases.tiyn.sum(), PURCHASES: purchases.count()}
+    return purchases.group_by("pseudonym").agg(**by_category, **by_size, **everything)
 
 
 def _bill(tiyn: IntegerColumn) -> Column:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import opendp.prelude as dp
+from opendp.domains import atom_domain, vector_domain  # the prelude would load scikit-learn, which takes the service seconds
+from opendp.measurements import make_gaussian
+from opendp.metrics import l2_distance
+from opendp.mod import enable_features
 
-dp.enable_features("contrib")
+enable_features("contrib")
 
 DELTA = 1e-6
 SUPPRESSION_DEVIATIONS = 4
@@ -50,8 +53,8 @@ def noised(values: Sequence[int], sensitivity_squared: int, rho: float) -> Noise
     """
     sensitivity = math.nextafter(math.sqrt(sensitivity_squared), math.inf)
     scale = sensitivity / math.sqrt(2 * rho) * _MARGIN
-    domain = dp.vector_domain(dp.atom_domain(T="i64"), size=len(values))
-    mechanism = dp.m.make_gaussian(domain, dp.l2_distance(T="f64"), scale=scale)
+    domain = vector_domain(atom_domain(T="i64"), size=len(values))
+    mechanism = make_gaussian(domain, l2_distance(T="f64"), scale=scale)
     spent = mechanism.map(sensitivity)
     if spent > rho:
         raise PrivacyNotKept(f"the mechanism would cost rho {spent}, which is more than {rho}")

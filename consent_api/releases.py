@@ -133,17 +133,17 @@ def published(store: Store, subject: Subject) -> Documents:
         return {row.segment: row.document for row in found}
 
 
-def shown(connection: Connection, question: Question, purpose: str | None, at: datetime) -> Shown:
-    """What a company gets at `at`: the releases of the asked periods, oldest first.
+def shown(connection: Connection, question: Question, consented: bool) -> Shown:
+    """What a company gets: the releases of the asked periods, oldest first.
 
-    `purpose` is that of the report; None for a data type that has none. A release in which everything was suppressed, one
+    `consented` says whether any client still consents to what is asked for. A release in which everything was suppressed, one
     without any client, and one whose consents have all ended since say the same.
     """
     found = _stored(connection, question)
-    if not found or purpose is None:
+    if not found:
         return Shown([], [], f"no report of {question.data_type} has been made{question.when} yet")
     served = [(row.release_id, row.document) for row in reversed(found) if row.document is not None]
-    if not served or not consents.any_active(connection, question.company, question.data_type, purpose, at):
+    if not served or not consented:
         few = f"too few clients consent to {question.data_type} for anything of {found[0].period} to be shown"
         return Shown([], [row.release_id for row in found], few)
     return Shown([document for _, document in served], [release_id for release_id, _ in served])

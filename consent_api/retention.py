@@ -11,18 +11,21 @@ from sqlalchemy import and_, delete, exists, func, not_, select
 
 from clock import now
 from consent_api.audit import Actor
+from consent_api.callers import token_uses
 from consent_api.forgetting import erasure
 from consent_api.forgetting.deletion import Order, delete_rows, in_portions
 from consent_api.record.states import FINAL
 from consent_api.store import Store, open_store
-from consent_api.tables import ANSWERS, CHARGES, DELETIONS, ERASURES, EVENTS, RECORDS
+from consent_api.tables import ANSWERS, CHARGES, DELETIONS, ERASURES, EVENTS, KEYS, RECORDS
 from settings import Settings, settings
 
 ACTOR = Actor("retention", "operator")
 _AHEAD = timedelta(days=7)
+_AGAIN = timedelta(days=2)
+"""How long files are written anew after a deletion: what a long transaction (a backup) can still see, PostgreSQL keeps."""
 _PORTION = 20_000
 _RECORDS = 5_000
-_TOUCHED = (ANSWERS, CHARGES, EVENTS, RECORDS, ERASURES)
+_TOUCHED = (ANSWERS, CHARGES, EVENTS, RECORDS, ERASURES, KEYS)
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,11 @@ def retain(store: Store, policy: Policy, at: datetime) -> dict[str, int]:
     }
     with store.writing() as connection:
         connection.execute(delete(DELETIONS).where(DELETIONS.c.at <= at - policy.evidence))
-    if any(counts.values()):
+        lately = connection.scalar(select(exists().where(DELETIONS.c.at > at - _AGAIN)))
+        tokens = token_uses.forget(connection, at)  # they name nobody, so that their places need no new file
+    if lately or any(counts.values()):
         _rewrite(store)
-    return counts
+    return counts | {"tokens": tokens}
 
 
 def overdue(store: Store, policy: Policy, at: datetime) -> dict[str, int]:
@@ -128,7 +133,8 @@ def _rewrite(store: Store) -> None:
         return
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for table in _TOUCHED:
-            connection.exec_driver_sql(f"VACUUM FULL {table.name}")
+            connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table.name}")
+        connection.exec_driver_sql("VACUUM FULL pg_statistic")  # the planner's samples of the columns held some of the values
 
 
 def main() -> int:

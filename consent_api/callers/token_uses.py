@@ -28,10 +28,15 @@ def spend(connection: Connection, token: str, good_until: datetime, at: datetime
     Raises:
         RequestRefused: 401, it did so before, or was revoked.
     """
-    connection.execute(_FORGET, {"before": at - _CLOCKS_APART})
+    forget(connection, at)
     if connection.execute(_STATE, {"token": token}).first():
         raise _REPLAYED
     connection.execute(_KEEP, {"token_id": token, "state": USED, "at": at, "good_until": good_until})
+
+
+def forget(connection: Connection, at: datetime) -> int:
+    """Delete what is known of tokens that nobody would accept any more; returns how many."""
+    return connection.execute(_FORGET, {"before": at - _CLOCKS_APART}).rowcount
 
 
 def revoke(connection: Connection, issuer: str, jti: str, at: datetime) -> str:

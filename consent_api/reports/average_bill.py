@@ -7,11 +7,12 @@ import ibis
 import numpy as np
 from ibis.expr.types import Column, Table
 
-from consent_api.contributions import BILL_EDGES_KZT, BILLS, purchases_of, spending_of
-from consent_api.reports.bounding import is_there, scaled, share_within, within
+from consent_api.contributions import BILL_EDGES_KZT, BILLS, PURCHASES, SPENT
+from consent_api.reports.bounding import is_there, scaled, share_within, squares, within
 from consent_api.reports.template import CURRENCY, TIYN, Cell, Findings, Measure
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+_LENGTH = "bills_length"
 _PARTS = 100  # hundredths of purchases are counted, so that dropping fractions loses little
 
 
@@ -46,15 +47,19 @@ class AverageBill:
         """The configured ones, and the range that quantiles lie in."""
         return vars(self) | {"smallest_quantile_KZT": int(BILL_EDGES_KZT[0]), "largest_quantile_KZT": int(BILL_EDGES_KZT[-1])}
 
+    def lengths(self, clients: Table) -> dict[str, Column]:
+        """Of the histogram."""
+        return {_LENGTH: squares(_histogram(clients)).sqrt()}
+
     def columns(self, clients: Table) -> dict[str, list[Column]]:
         """See `Template`."""
-        purchases, spent = purchases_of(clients), spending_of(clients)
+        purchases, spent = clients[PURCHASES], clients[SPENT]
         # one share for both, because the mean of a client with many purchases would grow if only their number were cut
         share = ibis.least(share_within(purchases, self.most_purchases), share_within(spent, self.largest_total_KZT * TIYN))
         return {
             "total": [scaled(spent, share)],
             "purchases": [scaled(purchases * _PARTS, share)],
-            "histogram": within([clients[name] * _PARTS for name in BILLS], self.largest_histogram_norm * _PARTS),
+            "histogram": within(_histogram(clients), clients[_LENGTH], self.largest_histogram_norm * _PARTS),
             "clients": [is_there(purchases)],
         }
 
@@ -85,6 +90,10 @@ class AverageBill:
             cell.value("clients"),
             cell.deviation("clients"),
         )
+
+
+def _histogram(clients: Table) -> list[Column]:
+    return [clients[name] * _PARTS for name in BILLS]
 
 
 def _quantile(cell: Cell, share: float) -> tuple[float, float]:

@@ -27,9 +27,9 @@ def scaled(value: IntegerColumn, share: NumericColumn) -> Column:
     return (value * share).floor().cast("int64")
 
 
-def within(vector: Sequence[IntegerColumn], norm: int) -> list[Column]:
-    """`vector` shortened to the L2 length `norm` where it is longer: proportions stay."""
-    share = share_within(squares(vector).sqrt(), norm)
+def within(vector: Sequence[IntegerColumn], length: NumericColumn, norm: int) -> list[Column]:
+    """`vector` of this L2 length shortened to `norm` where it is longer: proportions stay."""
+    share = share_within(length, norm)
     return [scaled(column, share) for column in vector]
 
 

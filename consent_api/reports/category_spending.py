@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from ibis.expr.types import Column, Table
 
-from consent_api.contributions import SPENDING, purchases_of
-from consent_api.reports.bounding import at_most, is_there, within
+from consent_api.contributions import PURCHASES, SPENDING
+from consent_api.reports.bounding import at_most, is_there, squares, within
 from consent_api.reports.template import CURRENCY, TIYN, Cell, Findings, Measure
 from features.tables import CATEGORIES
 
 _NAMES = list(CATEGORIES)
+_LENGTH = "spending_length"
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,20 @@ class CategorySpending:
         """The configured ones, and that a client may be counted in every category."""
         return vars(self) | {"categories_per_client": len(_NAMES)}
 
+    def lengths(self, clients: Table) -> dict[str, Column]:
+        """Of the spending by category."""
+        return {_LENGTH: squares(self._spending(clients)).sqrt()}
+
     def columns(self, clients: Table) -> dict[str, list[Column]]:
         """See `Template`."""
-        spending = [clients[name] for name in SPENDING]
         return {
-            "spending": within(
-                [at_most(each, self.largest_category_KZT * TIYN) for each in spending], self.largest_norm_KZT * TIYN
-            ),
-            "categories": [is_there(each) for each in spending],
-            "clients": [is_there(purchases_of(clients))],
+            "spending": within(self._spending(clients), clients[_LENGTH], self.largest_norm_KZT * TIYN),
+            "categories": [is_there(clients[name]) for name in SPENDING],
+            "clients": [is_there(clients[PURCHASES])],
         }
+
+    def _spending(self, clients: Table) -> list[Column]:
+        return [at_most(clients[name], self.largest_category_KZT * TIYN) for name in SPENDING]
 
     def thresholds(self, cell: Cell) -> dict[str, float]:
         """Of all clients, and of those in a category."""

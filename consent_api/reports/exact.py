@@ -37,8 +37,9 @@ class _Bounded:
 def bounded(clients: Table, plans: Mapping[str, Plan]) -> Table:
     """The cells and bounded integers of each client of `contributions`; zeros where a data type does not count it."""
     segments = next(iter(plans.values())).segments
-    columns = dict(_columns(clients, plans))
-    return clients.select(*segments, **columns)
+    lengths = {name: column for plan in plans.values() for name, column in plan.template.lengths(clients).items()}
+    measured = clients.mutate(**lengths)
+    return measured.select(*segments, **dict(_columns(measured, plans)))
 
 
 def exact_sums(engine: BaseBackend, rows: Table, plans: Mapping[str, Plan]) -> dict[str, Exact]:

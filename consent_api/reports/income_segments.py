@@ -35,6 +35,10 @@ class IncomeSegments:
         """A client is in one segment."""
         return {"segments_per_client": 1}
 
+    def lengths(self, clients: Table) -> dict[str, Column]:  # noqa: ARG002 - the protocol's signature
+        """None: no vector is shortened."""
+        return {}
+
     def columns(self, clients: Table) -> dict[str, list[Column]]:
         """See `Template`."""
         income = clients[INCOME]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ibis.expr.types import Column, Table
 
-from consent_api.contributions import purchases_of, spending_of
+from consent_api.contributions import PURCHASES, SPENT
 from consent_api.reports.bounding import at_most, is_there
 from consent_api.reports.template import CURRENCY, TIYN, Cell, Findings, Measure
 
@@ -37,11 +37,15 @@ class SpendingDynamics:
         """The configured ones."""
         return dict(vars(self))
 
+    def lengths(self, clients: Table) -> dict[str, Column]:  # noqa: ARG002 - the protocol's signature
+        """None: no vector is shortened."""
+        return {}
+
     def columns(self, clients: Table) -> dict[str, list[Column]]:
         """See `Template`."""
-        purchases = purchases_of(clients)
+        purchases = clients[PURCHASES]
         return {
-            "total": [at_most(spending_of(clients), self.largest_total_KZT * TIYN)],
+            "total": [at_most(clients[SPENT], self.largest_total_KZT * TIYN)],
             "purchases": [at_most(purchases, self.most_purchases)],
             "clients": [is_there(purchases)],
         }

@@ -94,8 +94,11 @@ class Template(Protocol):
     def exact_by_design(self) -> tuple[str, ...]:
         """Metrics that follow from the others and have no noise of their own."""
 
+    def lengths(self, clients: Table) -> dict[str, Column]:
+        """Further columns of `clients` that many of `columns` read; as columns of their own they are computed once."""
+
     def columns(self, clients: Table) -> dict[str, list[Column]]:
-        """The bounded integers of each client by measure; `clients` has one row per client, see `contributions`."""
+        """The bounded integers of each client by measure; `clients` has a row per client, see `contributions`, and `lengths`."""
 
     def thresholds(self, cell: Cell) -> dict[str, float]:
         """From how many clients on what is shown."""

@@ -22,7 +22,9 @@ Auditor = Annotated[Visit, Depends(allow("auditor"))]
 _TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
 
-_EXPORTED: dict[int | str, dict[str, Any]] = {200: {"content": {kind: {} for kind in _TYPES.values()}}}
+_EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}}
+}
 
 
 class Wanted(BaseModel):

@@ -7,10 +7,11 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Query, Response
 from sqlalchemy import Connection
 
-from consent_api import releases
+from consent_api import consents, releases
 from consent_api.audit import Entry
 from consent_api.callers.access import Visit, allow
 from consent_api.catalogue import EVERYBODY
+from consent_api.partner_role import partner_role
 from consent_api.releases import Question, Shown
 from consent_api.reports.spreadsheet import spreadsheet
 from consent_api.routes.partner_bodies import (
@@ -106,11 +107,16 @@ async def _read(visit: Visit, company: str, questions: list[Question]) -> list[S
     reports = visit.service.catalogue.reports
 
     def read(connection: Connection) -> list[Shown]:
-        purposes = [reports[each.data_type].purpose if each.data_type in reports else None for each in questions]
-        found = [releases.shown(connection, each, purpose, visit.at) for each, purpose in zip(questions, purposes, strict=True)]
-        served = [release for each in found if each.documents for release in each.releases]
-        detail = {"data_type": questions[0].data_type if len(questions) == 1 else None, "segment": questions[0].segment}
-        visit.note(connection, Entry("aggregate.read", f"company/{company}", detail | {"releases": served}))
+        consented = [
+            each.data_type in reports
+            and consents.any_active(connection, company, each.data_type, reports[each.data_type].purpose, visit.at)
+            for each in questions
+        ]
+        with partner_role(connection):  # from here on no row about a client can be read
+            found = [releases.shown(connection, each, active) for each, active in zip(questions, consented, strict=True)]
+            served = [release for each in found if each.documents for release in each.releases]
+            detail = {"data_type": questions[0].data_type if len(questions) == 1 else None, "segment": questions[0].segment}
+            visit.note(connection, Entry("aggregate.read", f"company/{company}", detail | {"releases": served}))
         return found
 
     return await visit.write(read)

@@ -4,12 +4,15 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from shutil import copyfile
 from uuid import uuid4
 
 import ibis
 import pandas as pd
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import URL, create_engine, make_url, text
 
@@ -19,6 +22,8 @@ from consent_api.callers.credentials import Keyring
 from consent_api.callers.issuers import OWN, Issuers, development
 from consent_api.catalogue import load_catalogue
 from consent_api.contributions import Source
+from consent_api.custody.outside import Custody
+from consent_api.record.notices import load_notices
 from consent_api.reports import Plan
 from consent_api.reports import plans as configured_plans
 from consent_api.service import Service
@@ -26,6 +31,7 @@ from consent_api.store import Store, open_store
 from database import open_database
 from features.online import OnlineStore
 from settings import Settings
+from tests.privacy.crowds import engine
 
 CLIENTS = [str(number) for number in range(1, 41)]
 CATALOGUES = Path(__file__).parents[2] / "catalogues"
@@ -91,7 +97,7 @@ def postgres_database(server_url: str) -> Iterator[URL]:
 
 
 def _schema_of_its_own(database: URL) -> str:
-    """A URL under which each test finds an empty schema: quicker to make than a database."""
+    """A URL under which one finds an empty schema: quicker to make than a database."""
     name = f"s{uuid4().hex[:12]}"
     engine = create_engine(database)
     with engine.begin() as connection:
@@ -106,10 +112,74 @@ def postgres_url(postgres_database: URL) -> str:
     return _schema_of_its_own(postgres_database)
 
 
+class Migrated:
+    """A PostgreSQL schema as the service has it before the first request, brought back to that for each test."""
+
+    def __init__(self, database: URL, folder: Path) -> None:
+        self.url = _schema_of_its_own(database)
+        open_store(Settings(var=folder, database_url=self.url)).close()
+        self._engine = create_engine(self.url, pool_pre_ping=True)  # some tests end all connections
+        with self._engine.begin() as connection:
+            names = list(connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema")))
+            self._first = {name: connection.execute(text(f"TABLE {name}")).mappings().all() for name in names}
+        self._shape = self._shape_now()
+
+    def is_whole(self) -> bool:
+        """Whether no test has renamed a table or dropped a trigger."""
+        return self._shape_now() == self._shape
+
+    def empty(self) -> None:
+        """Take out what was written, past the triggers that refuse it."""
+        with self._engine.begin() as connection:
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            connection.execute(text(";".join(f"DELETE FROM {name}" for name in self._first)))
+            for name, rows in self._first.items():
+                if rows:
+                    values = ", ".join(f":{column}" for column in rows[0])
+                    connection.execute(text(f"INSERT INTO {name} ({', '.join(rows[0])}) VALUES ({values})"), [*map(dict, rows)])
+
+    def _shape_now(self) -> list[tuple]:
+        """Names of all tables and indexes, and triggers with whether they are on."""
+        with self._engine.begin() as connection:
+            ours = "relnamespace = current_schema::regnamespace"
+            relations = connection.execute(text(f"SELECT relname, '' FROM pg_class WHERE {ours}"))
+            triggers = f"SELECT tgname, tgenabled::text FROM pg_trigger JOIN pg_class ON tgrelid = pg_class.oid WHERE {ours}"
+            return sorted(map(tuple, [*relations, *connection.execute(text(triggers))]))
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres_database: URL, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Gives the URL of a schema that is migrated and empty; making one for each test would take most of the time."""
+    kept: list[Migrated] = []
+
+    def emptied() -> str:
+        if not kept or not kept[-1].is_whole():
+            kept.append(Migrated(postgres_database, tmp_path_factory.mktemp("migrated")))
+        kept[-1].empty()
+        return kept[-1].url
+
+    return emptied
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, all of it in the main file, to be copied."""
+    folder = tmp_path_factory.mktemp("template")
+    template = open_store(Settings(var=folder, database_url=""))
+    with template.engine.connect() as connection:
+        connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    template.close()
+    return folder / "consent.db"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    opened = open_store(Settings(var=tmp_path, database_url=url))
+    if request.param == "sqlite":
+        config = Settings(var=tmp_path, database_url="")
+        copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "consent.db")
+    else:
+        config = Settings(var=tmp_path, database_url=request.getfixturevalue("migrated")())
+    opened = Store(open_database(config.database("consent")), Custody.of(config), load_notices(config.catalogues))
     yield opened
     opened.close()
 
@@ -119,6 +189,16 @@ def clock() -> Clock:
     return Clock()
 
 
+_running: list[Service] = []
+"""The last one is behind the application."""
+
+
+@cache
+def _app() -> FastAPI:
+    """One application for all tests, which takes up the service of the test as it starts."""
+    return create_app(_running.pop, Settings(stranger_rate_per_second=1e6))
+
+
 @pytest.fixture
 def bank(store: Store, clock: Clock, tmp_path: Path) -> Iterator[Bank]:
     online = OnlineStore(open_database(f"sqlite:///{tmp_path / 'online.db'}"))
@@ -126,7 +206,8 @@ def bank(store: Store, clock: Clock, tmp_path: Path) -> Iterator[Bank]:
     config = Settings(var=tmp_path, stranger_rate_per_second=1e6)
     keyring, issuers = Keyring(store, b"p" * 32), Issuers.of(config)
     service = Service(store, keyring, issuers, load_catalogue(CATALOGUES), online.knows, clock, online, config)
-    with TestClient(create_app(lambda: service, config), raise_server_exceptions=False) as http:
+    _running.append(service)
+    with TestClient(_app(), raise_server_exceptions=False) as http:
         yield Bank(store, service, clock, http, config.body_limit, config)
 
 
@@ -148,6 +229,6 @@ def purchases() -> Callable[[list[tuple[str, str, str, float]]], Source]:
         frame = pd.DataFrame(rows, columns=["client_code", "date", "category", "amount"])
         frame["date"] = pd.to_datetime(frame["date"], format="ISO8601").astype("datetime64[us]")
         frame["currency"] = "KZT"
-        return Source(ibis.memtable(frame), ibis.duckdb.connect(), {"KZT": 1.0, "USD": 520.0})
+        return Source(ibis.memtable(frame), engine(), {"KZT": 1.0, "USD": 520.0})
 
     return made

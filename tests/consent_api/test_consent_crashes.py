@@ -8,11 +8,10 @@ import random
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from shutil import which
 
 import httpx
 import pandas as pd
+import psutil
 import pytest
 from sqlalchemy import create_engine, select, text
 
@@ -36,6 +36,7 @@ from database import NotDurable, open_database
 from edge.pepper import pepper
 from features.online import OnlineStore
 from settings import PROJECT, Settings
+from tests.consent_api.starter import Starter
 
 pytestmark = pytest.mark.integration
 KILLS = int(os.environ.get("OPORA_KILLS", "6"))
@@ -52,6 +53,7 @@ class Bank:
     store: Store
     keys: dict[str, str]
     port: int
+    starter: Starter
 
     @property
     def url(self) -> str:
@@ -62,32 +64,49 @@ class Bank:
         return {**base, "OPORA_DATABASE_URL": self.config.database_url, "OPORA_RATE_LIMIT_BURST": "1000000"}
 
     @contextmanager
-    def service(self, *before: str) -> Iterator[subprocess.Popen[bytes]]:
+    def service(self) -> Iterator[psutil.Process]:
         """A process of its own, ready; killed at the end if it lives."""
-        command = [*before, sys.executable, "-m", "consent_api", "--port", str(self.port)]
-        with (self.config.var / "log").open("ab") as log:
-            process = subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log, start_new_session=True)
+        started = self.starter.start(self.environment(), self.port, self.config.var / "log")
+        with self._ready(psutil.Process(started)) as process:
+            yield process
+
+    @contextmanager
+    def traced_service(self, *tracer: str) -> Iterator[psutil.Process]:
+        """The same, run by a program that watches it."""
+        command = [*tracer, sys.executable, "-m", "consent_api", "--port", str(self.port)]
+        with self._ready(psutil.Popen(command, env=self.environment(), start_new_session=True)) as process:
+            yield process
+
+    @contextmanager
+    def _ready(self, process: psutil.Process) -> Iterator[psutil.Process]:
         try:
             self._wait(process)
             yield process
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.wait(30)
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait(self, process: psutil.Process) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            assert process.poll() is None, (self.config.var / "log").read_text()[-3000:]
+            assert process.is_running(), (self.config.var / "log").read_text()[-3000:]
             with suppress(httpx.HTTPError):
                 if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
-            time.sleep(0.05)
+            time.sleep(0.02)
         pytest.fail("the service did not get ready")
 
 
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Starter]:
+    starter = Starter()
+    yield starter
+    starter.close()
+
+
 @pytest.fixture
-def bank(store: Store, tmp_path: Path) -> Bank:
+def bank(store: Store, tmp_path: Path, starter: Starter) -> Bank:
     url = "" if store.engine.dialect.name == "sqlite" else store.engine.url.render_as_string(hide_password=False)
     config = Settings(var=tmp_path, database_url=url)
     online = OnlineStore(open_database(config.database("online")))
@@ -98,7 +117,7 @@ def bank(store: Store, tmp_path: Path) -> Bank:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return Bank(config, store, keys, port)
+    return Bank(config, store, keys, port, starter)
 
 
 def decide(http: httpx.Client, bank: Bank, client: str, wanted: bool) -> httpx.Response:
@@ -116,18 +135,25 @@ def until_killed(bank: Bank, client: str, acknowledged: list[tuple[str, str]]) -
             acknowledged.append((record["record_id"], record["status"]))
 
 
+def _wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_p10_no_acknowledged_decision_is_lost_when_the_process_is_killed(bank: Bank) -> None:
     """Each kill comes at a random moment of four clients' concurrent writes."""
     chance, acknowledged = random.Random(10), list[tuple[str, str]]()
-    for number in range(KILLS):
+    for _ in range(KILLS):
         known = len(acknowledged)
         with bank.service() as process, ThreadPoolExecutor(4) as pool:
             done = [pool.submit(until_killed, bank, client, acknowledged) for client in chance.sample(CLIENTS, 4)]
-            time.sleep(0.3 + chance.random() * 0.5)
+            _wait_until(lambda known=known: len(acknowledged) > known)
+            time.sleep(chance.random() * 0.5)
             os.killpg(process.pid, signal.SIGKILL)
             for each in done:
                 each.result()
-        assert len(acknowledged) > known, f"kill {number} came before any decision"
     with bank.store.reading() as connection:
         written = {tuple(row) for row in connection.execute(select(EVENTS.c.record_id, EVENTS.c.state))}
     assert set(acknowledged) <= written
@@ -141,13 +167,16 @@ def test_p10_every_decision_is_forced_to_disk_before_it_is_acknowledged(bank: Ba
     if strace is None or bank.store.engine.dialect.name != "sqlite":
         pytest.skip("needs strace, and SQLite writes in the process itself")
     trace = tmp_path / "trace"
-    with bank.service(strace, "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", str(trace)) as process, httpx.Client() as http:
+    with (
+        bank.traced_service(strace, "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", str(trace)) as process,
+        httpx.Client() as http,
+    ):
         assert decide(http, bank, "K-0", True).status_code == 200
         before = len(trace.read_text().splitlines())
         for number in range(20):
             assert decide(http, bank, "K-0", number % 2 == 1).status_code == 200
         after = len(trace.read_text().splitlines())
-        assert process.poll() is None
+        assert process.is_running()
     assert after - before >= 20 + 10  # each commit, and the log of the ten withdrawals besides
 
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -86,8 +85,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield Pair(config, keyring, services)
     finally:
         for service in services:
-            service.process.send_signal(signal.SIGTERM)
-        for service in services:
+            service.process.kill()  # asked to end, they would wait for the slow senders
             service.process.wait()
 
 

@@ -4,7 +4,8 @@
     python -m tests.privacy.contenders finished COUNT    every tenth of the releases that were killed is made again
     python -m tests.privacy.contenders race COUNT        all at once, where only one of them can be paid for
 
-Each process is forked with everything imported. Prints the exit status of each as JSON; the bank is that of OPORA_VAR and
+Each process is forked with everything imported, the database known, and the sums computed, which is nothing that a death could
+spoil. Prints the exit status of each as JSON; the bank is that of OPORA_VAR and
 OPORA_DATABASE_URL.
 """
 
@@ -16,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,12 +26,13 @@ import consent_api
 from consent_api import releases
 from consent_api.audit import Actor
 from consent_api.budget import BudgetExhausted, Caps
+from consent_api.contributions import Source
 from consent_api.periods import Period
 from consent_api.releases import Order, Subject
-from consent_api.reports import make_report
-from consent_api.store import open_store
+from consent_api.reports import make_report, making
+from consent_api.store import Store, open_store
 from settings import Settings
-from tests.privacy.crowds import COMPANY, PURPOSE, bank_of, every_plan, several
+from tests.privacy.crowds import COMPANY, PURPOSE, bank_of, every_plan, several, sums_of
 
 KIND = "spending_dynamics"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -44,17 +47,33 @@ def month(number: int) -> Period:
     return Period(2001 + number // 12, number % 12 + 1)
 
 
+@cache
+def known_store() -> Store:
+    """The database, known to this process and those that it forks, with no connection that they would share."""
+    store = open_store(Settings())
+    store.engine.dispose()
+    return store
+
+
+@cache
+def bank() -> Source:
+    """A bank whose sums are known; whoever asks for them gets them."""
+    crowd = several("c", 3)
+    source, plans = bank_of(crowd), {KIND: every_plan()[KIND]}
+    sums = sums_of(source, [person.client_code for person in crowd], plans)
+    making.exact_sums = lambda *_: sums
+    return source
+
+
 def make(*numbers: int) -> None:
     """Whole releases, as the flow makes them."""
-    store, chosen, caps = open_store(Settings()), {KIND: every_plan()[KIND]}, Caps(1e6, 1e6)
     for number in numbers:
-        source = bank_of(several("c", 3), [month(number)])
-        make_report(store, COMPANY, month(number), chosen, caps, source, ACTOR, lambda: NOW)
+        make_report(known_store(), COMPANY, month(number), {KIND: every_plan()[KIND]}, Caps(1e6, 1e6), bank(), ACTOR, lambda: NOW)
 
 
 def begin(number: int) -> None:
     """The charge of a release, by a partner that can pay one."""
-    store, rho = open_store(Settings()), Settings().release_rho
+    store, rho = known_store(), Settings().release_rho
     order = Order(Subject(COMPANY, KIND, month(number)), PURPOSE, rho)
     releases.begin(store, [order], Caps(1e6, rho), ACTOR, lambda: NOW)
 
@@ -105,6 +124,7 @@ def exit_status(child: int) -> int:
 
 def killed(count: int) -> list[int]:
     """Processes that die at lines spread evenly over the way of a release."""
+    known_store(), bank()
     read, write = os.pipe()
     exit_status(forked(lambda: os.write(write, str(lines_of(lambda: make(0))).encode())))
     lines = int(os.read(read, 20))
@@ -119,6 +139,7 @@ def finished(count: int) -> list[int]:
 
 def race(count: int) -> list[int]:
     """Processes that all wait for the same moment and then want the budget."""
+    known_store()
     gate, start = os.pipe()
 
     def contend(number: int) -> None:

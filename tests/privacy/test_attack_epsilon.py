@@ -1,7 +1,10 @@
 """P1 as an attacker measures it: thousands of releases over worst-case neighbours, and what they say about one client."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from consent_api import privacy
 from consent_api.privacy import PrivacyNotKept
@@ -50,12 +53,23 @@ def _projected(taken: np.ndarray, present: np.ndarray, absent: np.ndarray, spent
     return outputs @ shift[moved] / drawn.standard_deviation**2
 
 
-def refuted(pair: Neighbours, plans: dict[str, Plan], only: str | None = None) -> float:
-    return epsilon_at_least(losses(0, pair, plans, only), losses(1, pair, plans, only), privacy.DELTA)
+@pytest.fixture(scope="module")
+def attacked(neighbours) -> tuple[np.ndarray, np.ndarray]:
+    """What 5,000 whole reports with the client tell, and 5,000 without it."""
+    return losses(0, neighbours, every_plan()), losses(1, neighbours, every_plan())
 
 
-def test_p01_five_thousand_whole_reports_refute_no_smaller_epsilon_than_is_stated(neighbours, plans) -> None:
-    assert 0.5 < refuted(neighbours, plans) <= privacy.epsilon(Settings().release_rho)
+def test_p01_five_thousand_whole_reports_refute_no_smaller_epsilon_than_is_stated(attacked) -> None:
+    assert 0.5 < epsilon_at_least(*attacked, privacy.DELTA) <= privacy.epsilon(Settings().release_rho)
+
+
+def test_p17_whoever_knows_everything_else_guesses_a_client_from_one_report_as_often_as_the_budget_says(attacked) -> None:
+    """The best guess of all, that of the likelihood ratio; docs/privacy.md states how often it is right by rho."""
+    present, absent = attacked
+    border = (present.mean() + absent.mean()) / 2
+    right = (float((present > border).mean()) + float((absent <= border).mean())) / 2
+    stated = norm.cdf(math.sqrt(2 * Settings().release_rho) / 2)
+    assert abs(right - stated) < 6 * 0.5 / math.sqrt(2 * RELEASES)
 
 
 def test_p01_the_neighbours_are_the_worst_there_are(neighbours, plans) -> None:
@@ -72,7 +86,7 @@ def test_p01_the_neighbours_are_the_worst_there_are(neighbours, plans) -> None:
 def mutant(plans, monkeypatch) -> dict[str, Plan]:
     """One report, whose bounds are not kept."""
     monkeypatch.setattr(category_spending, "at_most", lambda value, bound: value)
-    monkeypatch.setattr(category_spending, "within", lambda vector, norm: list(vector))
+    monkeypatch.setattr(category_spending, "within", lambda vector, length, norm: list(vector))
     return {"category_spending": plans["category_spending"]}
 
 
@@ -83,4 +97,6 @@ def test_p01_a_mutant_without_the_clamp_releases_nothing(mutant) -> None:
 
 def test_p01_a_mutant_without_the_clamp_and_its_guard_is_caught(mutant, monkeypatch) -> None:
     monkeypatch.setattr(exact, "_require_bounds", lambda frame, every: None)
-    assert refuted(sums(FLOOD, mutant), mutant, only="spending") > privacy.epsilon(Settings().release_rho)
+    pair = sums(FLOOD, mutant)
+    found = epsilon_at_least(*(losses(taken, pair, mutant, "spending") for taken in (0, 1)), privacy.DELTA)
+    assert found > privacy.epsilon(Settings().release_rho)
