@@ -7,6 +7,7 @@ import argparse
 import hmac
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,13 +15,23 @@ from pathlib import Path
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from clock import now
+from clock import CLOCK_FILE, now, simulated
 from edge.errors import RequestRefused
 from edge.key_file import BrokenEntry, KeyFile, WatchedKeys, digest, is_hash, key_id_of, new_key, parse
 from edge.pepper import ConfigurationError, pepper
 from settings import Settings, settings
 
-__all__ = ["OPEN_PATHS", "ConfigurationError", "KeyGuard", "Keyring", "check_binding", "is_local", "is_loopback", "keys_path"]
+__all__ = [
+    "OPEN_PATHS",
+    "ConfigurationError",
+    "KeyGuard",
+    "Keyring",
+    "check_binding",
+    "check_clock",
+    "is_local",
+    "is_loopback",
+    "keys_path",
+]
 
 HEADER = b"x-api-key"
 OPEN_PATHS = frozenset({"/", "/docs", "/docs/swagger-ui.js", "/docs/swagger-ui.css", "/openapi.json"}) | frozenset(
@@ -47,6 +58,18 @@ def check_binding(host: str, keys: Iterable[SecretStr], file: Path | None = None
         raise ConfigurationError(
             f"the service would listen on {host} without asking for keys: make one (python -m edge.keys new --name <caller>), "
             "set OPORA_API_KEYS='[\"<random key>\"]' (openssl rand -hex 32), or OPORA_HOST=127.0.0.1"
+        )
+
+
+def check_clock(host: str) -> None:
+    """Refuse to serve others by a simulated bank's time: keys would not end, and the journal would lie.
+
+    Raises:
+        ConfigurationError: a file tells the time and `host` is beyond loopback.
+    """
+    if simulated() and not is_loopback(host):
+        raise ConfigurationError(
+            f"{CLOCK_FILE} tells the time of a scenario, which is for this machine alone: unset it to listen on {host}"
         )
 
 
@@ -153,8 +176,13 @@ class KeyGuard:
 
 def _arrived_locally(scope: Scope) -> bool:
     server = scope.get("server")
+    return server is None or _is_loopback_or_name(server[0])
+
+
+@lru_cache(maxsize=64)
+def _is_loopback_or_name(server: str) -> bool:
     try:
-        return server is None or ip_address(server[0]).is_loopback
+        return ip_address(server).is_loopback
     except ValueError:  # a Unix socket, or a server that gives names
         return True
 

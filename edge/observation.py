@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from random import Random
 
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +18,8 @@ logger = logging.getLogger("opora.requests")
 
 _REQUEST_ID = re.compile(rb"(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_-]{16,64}")
 """A caller's own id: long enough to be unique, and never digits alone, which could be a card or a person's number."""
+_RANDOM = Random()  # noqa: S311 - ids are unique, not secret, and asking the kernel takes longer
+os.register_at_fork(after_in_child=_RANDOM.seed)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLIENT_GONE = 499
 _UNAVAILABLE = 503
@@ -80,7 +83,7 @@ class _Answer:
 
 def identify(scope: Scope) -> str:
     """Give a request its id (`scope["state"]["request_id"]`): the caller's own where it has a usable one."""
-    request_id = _given_id(scope) or os.urandom(16).hex()
+    request_id = _given_id(scope) or f"{_RANDOM.getrandbits(128):032x}"
     scope.setdefault("state", {})["request_id"] = request_id
     return request_id
 

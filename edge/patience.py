@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from typing import Any, ClassVar
 
 import orjson
 import uvicorn.config
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.errors import error_body
@@ -15,11 +19,21 @@ _LARGEST_HEAD = 64 << 10
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol that closes a connection whose request line and headers do not arrive in time, or never end."""
+    """uvicorn's HTTP protocol that closes a connection whose request line and headers do not arrive in time, or never end.
 
+    Attributes:
+        front: what answers the requests; None = the application that the server was started with.
+    """
+
+    front: ClassVar[ProxyHeadersMiddleware | None] = None
     _timer: asyncio.TimerHandle | None = None
     _in_head = False
     _head_size = 0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if self.front is not None:
+            self.app = self.front
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -77,3 +91,12 @@ class PatientProtocol(HttpToolsProtocol):
 def be_patient_within_limits() -> None:
     """Let every uvicorn server that this process starts from now on use `PatientProtocol`."""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{PatientProtocol.__name__}"
+
+
+def answer_with(app: ASGIApp) -> None:
+    """Let `app` answer every HTTP request of this process from now on, in place of the application that uvicorn was given.
+
+    Callers behind a proxy are known by what it says of them, where it is one of `FORWARDED_ALLOW_IPS`, as under uvicorn.
+    """
+    trusted = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+    PatientProtocol.front = ProxyHeadersMiddleware(app, trusted)  # type: ignore[arg-type]  # uvicorn's own word for the same

@@ -1,11 +1,12 @@
 """Writing rows of the journal, each call in one transaction: one statement on SQLite, COPY on PostgreSQL."""
 
 import fcntl
+import logging
 import os
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import lru_cache
+from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Error
 from typing import Any, Protocol, cast
@@ -15,27 +16,38 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects import postgresql
 
 from monitoring.batches import Layout
-from monitoring.rows import JOURNAL, LAYOUTS, Record
+from monitoring.draining import adopt, drain, folder_of, forget, open_spool
+from monitoring.rows import LAYOUTS, Record
+from monitoring.spool import Spool
+from monitoring.statements import COLUMNS, insertion, parameters
 
-_COLUMNS = tuple(column.name for column in JOURNAL.c)
-_TS = _COLUMNS.index("ts")
 _MOST_AT_ONCE = 1000  # rows a statement: SQLite takes 32,766 parameters
 _PATIENCE_MS = 50
-_LONG_LOG_PAGES = 16_384  # 64 MiB
+_LONG_LOG = 64 << 20
+_RETRY_SECONDS = 60.0
 _ADD_LAYOUT = "INSERT INTO journal_layouts (layout, names) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+logger = logging.getLogger("opora.journal")
 
 
 class Writer(Protocol):
     """Used by one thread, but for `write_at_once`."""
 
+    @property
+    def untidy(self) -> bool:
+        """Whether it is time to `tidy`."""
+
     def write(self, records: Sequence[Record], layouts: Collection[Layout]) -> None:
         """Add rows and the layouts that the database may not know yet, all or nothing; they are durable when this returns."""
 
     def write_at_once(self, records: Sequence[Record]) -> bool:
-        """`write` without waiting for anybody; False = not now, nothing was written. By one thread at a time, whichever."""
+        """`write` without waiting for anybody, of rows of known layouts with new ids; False = not now, write them otherwise.
+
+        By one thread at a time, whichever.
+        """
 
     def tidy(self) -> None:
-        """Do what is due after many commits, while others may write."""
+        """Do what `write_at_once` left to be done, which goes on meanwhile."""
 
     def close(self) -> None:
         """Give back what is held."""
@@ -51,6 +63,7 @@ class PostgresWriter:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.untidy = False
 
     def write(self, records: Sequence[Record], layouts: Collection[Layout]) -> None:
         with self._engine.begin() as connection:
@@ -58,7 +71,7 @@ class PostgresWriter:
                 row = {"layout": layout.layout, "names": _names(layout)}
                 connection.execute(postgresql.insert(LAYOUTS).values(row).on_conflict_do_nothing())
             cursor: Any = connection.connection.cursor()
-            with cursor.copy(f"COPY journal ({','.join(_COLUMNS)}) FROM STDIN") as copy:
+            with cursor.copy(f"COPY journal ({','.join(COLUMNS)}) FROM STDIN") as copy:
                 for record in records:
                     copy.write_row(record)
             cursor.close()
@@ -77,17 +90,26 @@ class SqliteWriter:
     """Rows by as few calls as there can be, since the interpreter's lock changes hands at every one.
 
     A group of usual size is one statement and so a transaction by itself. Processes that write to the same file take turns by a
-    file lock: it wakes the next one at once, where SQLite's own would have it sleep and try again.
+    file lock: it wakes the next one at once, where SQLite's own would have it sleep and try again. Rows that nobody may wait for
+    go to a spool of this process and are moved later, many together.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._borrowed = [engine.raw_connection(), engine.raw_connection()]
-        self._connection, self._prompt = (cast(SqliteConnection, one.driver_connection) for one in self._borrowed)
-        self._prompt.execute("PRAGMA busy_timeout=0")
-        self._prompt.execute("PRAGMA wal_autocheckpoint=0")  # an event loop must not stand still for that: see `tidy`
-        database = engine.url.database
-        shared = database not in (None, "", ":memory:")
-        self._turns = os.open(f"{database}.turn", os.O_CREAT | os.O_RDWR, 0o600) if shared else None
+        self._borrowed = engine.raw_connection()
+        self._connection = cast(SqliteConnection, self._borrowed.driver_connection)
+        self._folder = folder_of(engine)
+        self._turns = None if self._folder is None else os.open(f"{engine.url.database}.turn", os.O_CREAT | os.O_RDWR, 0o600)
+        self._spool: Spool | None = None
+        self._wanted = False
+        self._refused_at = -_RETRY_SECONDS
+        self._log = Path(f"{engine.url.database}-wal")
+        self._longest = _LONG_LOG
+        if self._folder is not None:
+            self._adopt(self._folder)
+
+    @property
+    def untidy(self) -> bool:
+        return self._wanted if self._spool is None else not self._spool.empty
 
     def write(self, records: Sequence[Record], layouts: Collection[Layout]) -> None:
         with self._turn():
@@ -105,40 +127,83 @@ class SqliteWriter:
                     raise
 
     def write_at_once(self, records: Sequence[Record]) -> bool:
-        if self._turns is None:
+        spool = self._spool
+        if spool is None:
+            self._wanted = self._folder is not None and time.monotonic() - self._refused_at >= _RETRY_SECONDS
             return False
         try:
-            fcntl.flock(self._turns, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            return spool.append(records)
+        except OSError as error:
+            self._give_up(error)
+            self._wanted = True  # another one, once what this one holds was moved
+            spool.close()
             return False
-        try:
-            self._prompt.execute(_statement(len(records)), _parameters(records))
-        except Error:  # whatever it is, `write` meets it again and says so
-            return False
-        finally:
-            fcntl.flock(self._turns, fcntl.LOCK_UN)
-        return True
 
     def tidy(self) -> None:
-        """Move what the write-ahead log holds into the database, and let the log begin anew.
-
-        It is moved beside the writers. Under steady load that never gets to the end of the log, so they are held back for the
-        rest once it is long.
-        """
-        self._connection.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")  # a reader of an old state is not waited for
-        _, pages, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if pages > _LONG_LOG_PAGES:
-            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        self._connection.execute("PRAGMA busy_timeout=30000")
+        """Make the spool that was missed, or move what it holds into the table, and let the write-ahead log begin anew."""
+        spool = self._spool
+        if self._folder is None:
+            return
+        if spool is None:
+            self._wanted = False
+            self._adopt(self._folder)
+            self._open(self._folder)
+        else:
+            with self._turn():
+                places = drain(self._connection, self._folder)
+            spool.moved(places[spool.name])
+            self._shorten_log()
 
     def close(self) -> None:
-        for borrowed in self._borrowed:
-            borrowed.invalidate()  # its pragmas are not for others
+        if self._spool is not None:
+            self._leave(self._spool)
+        self._borrowed.invalidate()  # its pragmas are not for others
         if self._turns is not None:
             os.close(self._turns)
 
+    def _adopt(self, folder: Path) -> None:
+        try:
+            adopt(self._connection, folder)
+        except Error as error:
+            logger.warning("spools that were left behind are kept and tried again: %s", type(error).__name__)
+
+    def _open(self, folder: Path) -> None:
+        try:
+            self._spool = open_spool(self._connection, folder)
+        except (OSError, Error) as error:
+            self._give_up(error)
+
+    def _leave(self, spool: Spool) -> None:
+        """Take an empty spool away; any other is for whoever adopts it."""
+        try:
+            if spool.empty:
+                forget(self._connection, spool.name)
+                spool.remove()
+                return
+        except Error as error:
+            logger.warning("a spool is left behind: %s", type(error).__name__)
+        spool.close()
+
+    def _give_up(self, error: Exception) -> None:
+        self._spool, self._refused_at = None, time.monotonic()
+        logger.warning("the journal goes on without a spool, and slower: %s", type(error).__name__)
+
+    def _shorten_log(self) -> None:
+        """Let a write-ahead log that has become long begin anew.
+
+        SQLite itself moves it into the database every 1,000 pages, beside the writers, and under steady load that never gets to
+        its end: they are held back for the rest.
+        """
+        length = self._log.stat().st_size
+        if length > self._longest:
+            self._connection.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")  # a reader of an old state is not waited for
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            self._connection.execute("PRAGMA busy_timeout=30000")
+            self._longest = length
+
     def _insert(self, records: Sequence[Record]) -> None:
-        self._connection.execute(_statement(len(records)), _parameters(records))
+        self._connection.execute(insertion(len(records)), parameters(records))
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -150,24 +215,6 @@ class SqliteWriter:
             yield
         finally:
             fcntl.flock(self._turns, fcntl.LOCK_UN)
-
-
-@lru_cache(maxsize=64)
-def _statement(rows: int) -> str:
-    row = f"({','.join('?' * len(_COLUMNS))})"
-    return f"INSERT INTO journal ({','.join(_COLUMNS)}) VALUES {','.join([row] * rows)}"  # noqa: S608 - our own names
-
-
-def _parameters(records: Sequence[Record]) -> list[Any]:
-    values = [value for record in records for value in record]
-    values[_TS :: len(_COLUMNS)] = [_text(record[_TS]) for record in records]
-    return values
-
-
-@lru_cache(maxsize=1024)
-def _text(ts: datetime) -> str:
-    """The time as SQLAlchemy stores it on SQLite: UTC, with microseconds, so that texts sort as times."""
-    return ts.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _names(layout: Layout) -> str:

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
 from types import TracebackType
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from monitoring import history
 from monitoring.batches import JournalBatch, Layout
+from monitoring.draining import reading
 from monitoring.history import Sample
 from monitoring.insertion import writer_of
 from monitoring.rows import JournalRow, Record, UnfitRow, create_tables
@@ -29,8 +30,10 @@ QUEUE = Gauge(
 )
 logger = logging.getLogger("opora.journal")
 
-_FEW = 64
-_COMMITS_UNTIDIED = 500
+_FEW = 500
+_GATHER_SECONDS = 0.25
+"""For so long rows gather in the spool before they are moved into the table."""
+_RETRY_SECONDS = 2.0
 
 
 class JournalFull(Exception):
@@ -45,14 +48,25 @@ class JournalNotWritten(Exception):
     """The database refused the rows or is away: none of them may be answered."""
 
 
-@dataclass(frozen=True, eq=False)
 class _Entry:
     """The rows of one caller, and the news that they are durable or why they are not (None = they are)."""
 
-    records: list[Record]
-    layouts: tuple[Layout, ...]
-    loop: asyncio.AbstractEventLoop | None = None  # of a caller that awaits; a thread's future needs none
-    done: Future[None] | asyncio.Future[None] = field(default_factory=Future)
+    __slots__ = ("done", "layouts", "loop", "records")
+
+    def __init__(
+        self,
+        rows: Sequence[JournalRow] | JournalBatch,
+        done: Future[None] | asyncio.Future[None],
+        loop: asyncio.AbstractEventLoop | None = None,  # of a caller that awaits
+    ) -> None:
+        self.records: list[Record]
+        self.layouts: tuple[Layout, ...]
+        if isinstance(rows, JournalBatch):
+            self.records, self.layouts = rows.records(), (rows.layout,)
+        else:
+            self.records, self.layouts = [row.record() for row in rows], ()
+        self.loop = loop
+        self.done = done
 
     def tell(self, error: Exception | None) -> None:
         if self.done.done():  # an awaiting caller that went away
@@ -91,7 +105,7 @@ class Journal:
         self._closed = False
         self.pending = 0
         self.commits = 0
-        self._untidied = 0  # commits on the spot since the log was moved into the database
+        self._tidy_at = 0.0  # by `time.monotonic`
         create_tables(engine)
         self._database = writer_of(engine)
         self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -105,7 +119,7 @@ class Journal:
             JournalFull, JournalClosed, JournalNotWritten: none of these rows was kept.
         """
         done: Future[None] = Future()
-        entry = _Entry(*_prepared(rows), done=done)
+        entry = _Entry(rows, done)
         if not entry.records:
             return
         with self._changed:
@@ -117,7 +131,7 @@ class Journal:
         """`write` for a caller on an event loop, which runs on meanwhile; a cancelled caller's rows may still be kept."""
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        entry = _Entry(*_prepared(rows), loop=loop, done=done)
+        entry = _Entry(rows, done, loop)
         if not entry.records:
             return
         gathered = self._gathered.get(loop)
@@ -194,20 +208,25 @@ class Journal:
                     entry.tell(closed)
 
     def _written_at_once(self, batch: list[_Entry]) -> bool:
-        """Write a few rows here and now while nobody else writes: quicker than to wake a thread and to be woken by it."""
+        """Keep a few rows here and now without waiting for anybody: quicker than to wake a thread and to be woken by it.
+
+        Batches alone, since their ids are new: the ids of other rows have to be looked for in the table.
+        """
         records = [record for entry in batch for record in entry.records]
-        unknown = any(layout.layout not in self._layouts for entry in batch for layout in entry.layouts)
-        if unknown or len(records) > _FEW:
+        known = all(entry.layouts and entry.layouts[0].layout in self._layouts for entry in batch)
+        if not known or len(records) > _FEW:
             return False
         with self._changed:
-            if self._closed or self.pending or not self._database.write_at_once(records):
+            if self._closed:
                 return False
-            self.commits += 1
-            self._untidied += 1
-            if self._untidied >= _COMMITS_UNTIDIED:
+            idle = not self._database.untidy
+            written = self._database.write_at_once(records)
+            self.commits += written
+            if idle and self._database.untidy:
                 self._changed.notify_all()
-        _tell_all(batch, None)
-        return True
+        if written:
+            _tell_all(batch, None)
+        return written
 
     def _give_up(self, entry: _Entry) -> None:
         if self._withdraw(entry):
@@ -227,8 +246,6 @@ class Journal:
         while (batch := self._take()) is not None:
             if batch:
                 self._keep(batch)
-            else:
-                self._tidy()
             with self._changed:
                 written = sum(len(entry.records) for entry in batch)
                 self.pending -= written
@@ -236,21 +253,29 @@ class Journal:
                 while self._outside and not self._closed and self._admit(self._outside[0]):
                     self._outside.pop(0)
                 self._changed.notify_all()
+            if time.monotonic() >= self._tidy_at:
+                self._tidy()
+        if self._database.untidy:
+            self._tidy()
         self._database.close()
 
     def _take(self) -> list[_Entry] | None:
         """What waits; nothing when it is time to tidy up, None when there will be nothing any more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed or self._untidied >= _COMMITS_UNTIDIED)
+            self._changed.wait_for(lambda: self._waiting or self._closed or self._database.untidy)
+            self._changed.wait_for(lambda: self._waiting or self._closed, max(0.0, self._tidy_at - time.monotonic()))
             taken, self._waiting = self._waiting, []
             return None if self._closed and not taken else taken
 
     def _tidy(self) -> None:
-        self._untidied = 0
+        self._tidy_at = time.monotonic() + _GATHER_SECONDS
+        if not self._database.untidy:
+            return
         try:
             self._database.tidy()
         except Exception as error:  # noqa: BLE001 - the next time will do; nothing is lost
-            logger.warning("the journal's log was not moved into its database: %s", type(error).__name__)
+            self._tidy_at += _RETRY_SECONDS
+            logger.warning("rows stay in the journal's spool for now: %s", type(error).__name__)
 
     def _keep(self, batch: list[_Entry]) -> None:
         layouts = {layout for entry in batch for layout in entry.layouts if layout.layout not in self._layouts}
@@ -272,13 +297,7 @@ class Journal:
         return isinstance(_cause(error), driver.IntegrityError | driver.DataError)
 
     def _reader(self) -> Connection:
-        return self._engine.connect().execution_options(read_only=True)
-
-
-def _prepared(rows: Sequence[JournalRow] | JournalBatch) -> tuple[list[Record], tuple[Layout, ...]]:
-    if isinstance(rows, JournalBatch):
-        return rows.records(), (rows.layout,)
-    return [row.record() for row in rows], ()
+        return reading(self._engine)
 
 
 def _tell(batch: list[_Entry], error: Exception | None) -> None:

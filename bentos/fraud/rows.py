@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -95,10 +96,16 @@ class FraudRows:
         return rows[:, : self._width]
 
     def _known(self, client_ids: Sequence[str | None], online: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
-        stored = sorted({name for values in online.values() for name in values} & self._places.keys())
         table = np.full((len(online) + 1, len(self._names)), np.nan)  # the last row is that of clients of whom nothing is known
-        if stored:
-            known = [[values.get(name) for name in stored] for values in online.values()]
-            table[:-1, [self._places[name] for name in stored]] = np.array(known, dtype=np.float64)
+        alike: dict[tuple[str, ...], list[int]] = {}  # rows that hold the same names, as those of one feature set do
+        for index, values in enumerate(online.values()):
+            alike.setdefault(tuple(values), []).append(index)
+        rows = list(online.values())
+        for names, indices in alike.items():
+            known = [name for name in names if name in self._places]
+            if known:
+                read = itemgetter(*known)
+                numbers = np.array([read(rows[index]) for index in indices], dtype=np.float64).reshape(len(indices), len(known))
+                table[np.ix_(indices, [self._places[name] for name in known])] = numbers
         positions: dict[str | None, int] = {code: index for index, code in enumerate(online)}
         return table[[positions.get(client, len(online)) for client in client_ids]]

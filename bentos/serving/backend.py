@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bentos.champion import ChampionFollower
@@ -14,7 +13,7 @@ from bentos.serving.rows import records_of
 from bentos.shadow import Shadow
 from database import open_database
 from edge.errors import RequestRefused
-from edge.keys import check_binding, keys_path
+from edge.keys import check_binding, check_clock, keys_path
 from features.online import OnlineStore
 from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow
 from settings import Settings
@@ -48,6 +47,7 @@ class Backend:
 
     def __init__(self, use_case: str, config: Settings) -> None:
         check_binding(config.host, config.api_keys, keys_path(config))
+        check_clock(config.host)
         self.use_case = use_case
         self.config = config
         self.champion = ChampionFollower(use_case, config, self._prepare)
@@ -110,14 +110,18 @@ class Backend:
         Raises:
             RequestRefused: 503, the journal cannot take them, so the score must not leave either.
         """
-        with self._refusing():
+        try:
             self.journal.write(rows)
+        except (JournalFull, JournalClosed, JournalNotWritten) as error:
+            raise self._unavailable(error) from error
         self.shadow.offer(rows)
 
     async def keep_async(self, rows: Sequence[JournalRow]) -> None:
         """`keep` for a handler on the event loop."""
-        with self._refusing():
+        try:
             await self.journal.write_async(rows)
+        except (JournalFull, JournalClosed, JournalNotWritten) as error:
+            raise self._unavailable(error) from error
         self.shadow.offer(rows)
 
     def _prepare(self, model: LoadedModel) -> None:
@@ -127,11 +131,7 @@ class Backend:
             gc.collect()
             gc.freeze()
 
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        try:
-            yield
-        except (JournalFull, JournalClosed, JournalNotWritten) as error:
-            logger.error("%s: %s", self.use_case, error)
-            message = "the journal cannot keep this score at the moment, so it is not given out: send the request again"
-            raise RequestRefused(503, "journal_unavailable", message, headers={"Retry-After": "1"}) from error
+    def _unavailable(self, error: Exception) -> RequestRefused:
+        logger.error("%s: %s", self.use_case, error)
+        message = "the journal cannot keep this score at the moment, so it is not given out: send the request again"
+        return RequestRefused(503, "journal_unavailable", message, headers={"Retry-After": "1"})

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from edge.acceptance import share_connections
 from edge.logs import install
-from edge.patience import be_patient_within_limits
+from edge.patience import answer_with, be_patient_within_limits
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
 
 
 class Entrance:
-    """ASGI middleware of a BentoML service: requests go to `app`, start and end of the process to BentoML."""
+    """ASGI middleware of a BentoML service: requests go to `app`, start and end of the process to BentoML.
+
+    HTTP requests do not even come here. In front of its middlewares BentoML has others, which hold a timer and a task for each
+    request, the timer for as long as the service's timeout lasts; so uvicorn hands requests to `app` itself.
+    """
 
     def __init__(self, bento: ASGIApp, app: ASGIApp, use_case: str, log_level: str) -> None:
         install(use_case, log_level)  # here, since this is made when the worker starts and not when a test imports the service
+        answer_with(app)
         self._bento = bento
         self._app = app
 
@@ -39,6 +45,7 @@ def entrance(app: ASGIApp, use_case: str, config: Settings) -> Callable[[Service
 
     def put_in_front(service: Service[Any]) -> Service[Any]:
         be_patient_within_limits()
+        share_connections()
         service.add_asgi_middleware(Entrance, app=app, use_case=use_case, log_level=config.log_level)
         return service
 

@@ -11,12 +11,14 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from edge import patience
 from edge.errors import install_error_handlers
 from edge.limits import BodyLimit
 from edge.observation import Observed
-from edge.patience import PatientProtocol
+from edge.patience import PatientProtocol, answer_with
 
 LIMIT = 1 << 20
 
@@ -45,6 +47,19 @@ def port() -> Iterator[int]:
         yield server.servers[0].sockets[0].getsockname()[1]
         server.should_exit = True
         thread.join()
+
+
+def test_what_is_put_in_front_answers_in_place_of_the_server_and_knows_who_calls_through_a_proxy(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(scope["client"][0])(scope, receive, send)
+
+    monkeypatch.setattr(PatientProtocol, "front", None)
+    answer_with(front)
+    url = f"http://127.0.0.1:{port}/size"
+    assert httpx.get(url).text == "127.0.0.1"
+    assert httpx.get(url, headers={"X-Forwarded-For": "203.0.113.9"}).text == "203.0.113.9"
 
 
 def until_closed(connection: socket.socket, seconds: float = 5) -> bytes:
