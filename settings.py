@@ -117,6 +117,13 @@ class Settings(BaseSettings):
     drift_distance: float = Field(
         0.1, gt=0, le=1, description="Distance, and change of the share of missing values, from which a column has drifted."
     )
+    drift_surge: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="Growth of the share of one range of values within days from which a drift event is emitted: one payment "
+        "in a hundred may be all the fraud there is.",
+    )
     drift_share: float = Field(
         0.3, gt=0, le=1, description="Share of drifted features from which a drift event is emitted for a use case."
     )
@@ -124,8 +131,38 @@ class Settings(BaseSettings):
         {"fraud": 30.0, "prescoring": 120.0, "income": 30.0, "recommendation": 30.0},
         description="Days after a score by which its label has come, by use case; younger scores are no evidence of quality.",
     )
+    training_days: dict[str, float] = Field(
+        {},
+        description="How far back the labelled rows reach that a use case is trained on, in days before the newest one; what is "
+        "not named learns from all. A world that changes is learned sooner without what was long ago.",
+    )
     quality_loss: float = Field(
         0.1, gt=0, le=1, description="Relative loss of the metric against the holdout from which a quality event is emitted."
+    )
+    retrainings_per_week: int = Field(
+        2, ge=0, description="Most retrainings of a use case that events may start within seven days; 0 = people retrain."
+    )
+    retraining_cooldown_hours: float = Field(
+        24.0, ge=0, description="Time after an event's retraining in which no other event starts one for the use case, in hours."
+    )
+    retraining_trials: int = Field(12, ge=1, le=1000, description="Most configurations that such a retraining tries.")
+    retraining_seconds: float = Field(60.0, ge=1, le=86_400, description="Longest search of such a retraining, in seconds.")
+    response_lease_seconds: float = Field(
+        120.0, gt=0, description="After this time without a sign of life the answer to an event counts as died, in seconds."
+    )
+    approval: Literal["automatic", "person"] = Field(
+        "automatic", description="Whether events start retrainings by themselves, or a person is asked in the Prefect UI first."
+    )
+    approval_hours: float = Field(24.0, gt=0, description="How long the person's answer is waited for; then it counts as no.")
+    shadow_hours: float = Field(
+        2.0, ge=0, description="Longest time that a challenger of the loop scores in shadow before the gate judges it; 0 = none."
+    )
+    shadow_rows: int = Field(500, ge=1, description="Rows in shadow after which it is judged at once.")
+    alert_webhook: SecretStr | None = Field(
+        None, description="Address that alerts are posted to as JSON; https, or http on loopback; empty = no alerts."
+    )
+    report_days: int = Field(
+        366, ge=30, description="Days after which drift reports are deleted, so that the dashboards stay quick."
     )
     stale_features_days: float = Field(
         7.0, gt=0, description="Age of the online features from which a drift report says that they are stale, in days."

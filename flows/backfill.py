@@ -24,13 +24,15 @@ def backfill(use_case: str, config: Settings, most_days: int = 366) -> list[date
     """File a report for the end of every past day with scores of `use_case` that has none yet; returns those days.
 
     Each day is seen by the version that gave most of its scores; a version that cannot be loaded any more leaves its days out.
+    Days whose reports would be deleted again (OPORA_REPORT_DAYS) are not filed.
     """
     from monitoring.workspace import ReportWorkspace  # takes seconds to import
 
     workspace = ReportWorkspace(config.var)
     today = now().date()
+    first = today - timedelta(days=min(most_days, config.report_days))
     with Journal(open_database(config.database("journal"))) as journal:
-        versions = journal.versions_by_day(use_case, _midnight(today - timedelta(days=most_days)), _midnight(today))
+        versions = journal.versions_by_day(use_case, _midnight(first), _midnight(today))
     missing = sorted(versions.keys() - workspace.days(use_case))
     loaded: dict[str, LoadedModel | None] = {}
     filed = []

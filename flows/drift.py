@@ -11,8 +11,10 @@ from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from clock import now
+from database import open_database
 from monitoring.drift import ColumnDrift
 from monitoring.observation import observe
+from monitoring.standing import record_surges
 from monitoring.watch import Watched
 from registry import models
 from registry.loading import LoadedModel
@@ -35,6 +37,7 @@ class DriftResult:
     Attributes:
         share, importance: of the features that drifted, by number and by importance.
         broken: features whose source seems to be broken.
+        surges: sentences on what has become more frequent within days.
         findings: sentences on the data of the window.
         alarm: whether a drift event was emitted.
         reason: why nothing was compared; empty when it was.
@@ -47,6 +50,7 @@ class DriftResult:
     drifted: tuple[str, ...]
     predictions_drifted: bool
     broken: tuple[str, ...]
+    surges: tuple[str, ...]
     findings: tuple[str, ...]
     alarm: bool
     reason: str
@@ -56,13 +60,14 @@ class DriftResult:
     @property
     def verdict(self) -> str:
         """The result in one sentence."""
+        surged = "".join(f"; {sentence}" for sentence in self.surges)
         if self.reason:
-            return f"{self.use_case} version {self.version}: nothing to compare: {self.reason}"
+            return f"{self.use_case} version {self.version}: nothing to compare: {self.reason}{surged}"
         predictions = "its predictions drifted" if self.predictions_drifted else "its predictions did not drift"
         broken = f"; look at the source of {', '.join(self.broken)}" if self.broken else ""
         return (
             f"{self.use_case} version {self.version}: {self.share:.0%} of the features drifted, "
-            f"{self.importance:.0%} by importance, {predictions}{broken}"
+            f"{self.importance:.0%} by importance, {predictions}{broken}{surged}"
         )
 
 
@@ -79,6 +84,7 @@ def drift(request: DriftRequest) -> DriftResult:
     model = models.load_champion(request.use_case, config)
     until = now()
     watched = observe(model, until - timedelta(days=request.days), until, config)
+    record_surges(open_database(config.database("journal")), model.use_case, until, watched.lately.surges)
     result = _file(model, watched, config)
     get_run_logger().info("%s", result.verdict)
     _publish(result, watched)
@@ -90,7 +96,9 @@ def drift(request: DriftRequest) -> DriftResult:
 def _file(model: LoadedModel, watched: Watched, config: Settings) -> DriftResult:
     from monitoring.workspace import ReportWorkspace  # Evidently takes seconds to import, and every flow is imported to be served
 
-    filed = ReportWorkspace(config.var).file(model.use_case, model.version, watched)
+    workspace = ReportWorkspace(config.var)
+    filed = workspace.file(model.use_case, model.version, watched)
+    workspace.discard(model.use_case, (watched.at - timedelta(days=config.report_days)).date())
     assert filed.html is not None
     models.log_version_page(model.use_case, model.version, f"drift/{filed.html.name}", filed.html, config)
     outcome = watched.outcome
@@ -101,9 +109,10 @@ def _file(model: LoadedModel, watched: Watched, config: Settings) -> DriftResult
         importance=outcome.drifted_importance if outcome else 0.0,
         drifted=outcome.drifted if outcome else (),
         predictions_drifted=outcome is not None and outcome.predictions_drifted,
-        broken=outcome.broken if outcome else (),
+        broken=watched.broken,
+        surges=tuple(one.sentence for one in watched.lately.surges),
         findings=tuple(finding.sentence for finding in watched.findings),
-        alarm=outcome is not None and outcome.alarm,
+        alarm=watched.alarm,
         reason=watched.reason,
         html=filed.html,
         link=filed.link(config.public_evidently_url),
@@ -156,6 +165,8 @@ def _emit(result: DriftResult) -> None:
             "drifted": list(result.drifted),
             "predictions_drifted": result.predictions_drifted,
             "broken": list(result.broken),
+            "surges": list(result.surges),
             "report": result.link,
+            "detail": result.verdict,
         },
     )

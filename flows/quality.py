@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clock import now
 from database import open_database
+from monitoring.as_served import as_served
 from monitoring.companions import NEED_LABELS, companions
 from monitoring.estimates import Coverage, coverage, judge_estimates, record_estimate
 from monitoring.estimation import Estimated, NotEstimable
+from monitoring.loss import reference_quality, relative_loss
 from monitoring.maturity import matured_window
-from monitoring.quality import Realised, estimated, realised, reference_metric
+from monitoring.quality import Realised, estimated, realised, scored_since
 from registry.loading import LoadedModel
 from registry.metrics import METRICS
 from registry.models import load_champion
@@ -41,7 +43,8 @@ class QualityResult:
         estimated: over the newest window, or why it is not estimable.
         figures: what the contract asks for beside the metric, by name.
         coverage: how earlier estimates have turned out.
-        loss: the greater relative loss of the two against the reference that is beyond chance; 0 when neither is.
+        loss: the greater relative loss of the two against the reference that is beyond chance; 0 when neither is. An estimate
+            counts once the version has scored for the whole window: a few days have few frauds, and those of few campaigns.
         alarm: whether a quality event was emitted.
     """
 
@@ -85,18 +88,20 @@ def judge_quality(model: LoadedModel, days: int, at: datetime, config: Settings)
     engine = open_database(config.database("journal"))
     name, version = model.use_case, model.version
     since, until = at - timedelta(days=days), at
+    model = as_served(model, engine, since, until, config.seed)
     expected = estimated(engine, name, version, since, until, model.scorer, config)
     record_estimate(engine, name, version, since, until, expected)
     judge_estimates(engine, name, at, config)
     matured = matured_window(name, at, days, config)
     watched = matured if name in NEED_LABELS else (since, until)
     found = realised(engine, name, version, *matured)
-    reference = reference_metric(name, model.scorer)
-    loss = max(_loss(reference, found), _loss(reference, expected))
+    reference = reference_quality(name, model.scorer)
+    whole = scored_since(engine, name, version, since + timedelta(days=1))
+    loss = max(relative_loss(reference, found), relative_loss(reference, expected) if whole else 0.0)
     return QualityResult(
         use_case=name,
         version=version,
-        reference=reference,
+        reference=None if reference is None else reference.value,
         realised=found,
         estimated=expected,
         figures=companions(engine, name, *watched, model.scorer, version, config),
@@ -104,15 +109,6 @@ def judge_quality(model: LoadedModel, days: int, at: datetime, config: Settings)
         loss=loss,
         alarm=loss >= config.quality_loss,
     )
-
-
-def _loss(reference: float | None, found: Realised | Estimated | NotEstimable) -> float:
-    """Relative loss of a metric, 0 unless its whole interval is worse than the reference."""
-    if reference is None or isinstance(found, NotEstimable) or found.value is None or found.low is None or found.high is None:
-        return 0.0
-    metric = METRICS[found.metric]
-    best = found.high if metric.greater_is_better else found.low
-    return metric.loss(found.value, reference) if metric.better(reference, best) else 0.0
 
 
 def _told(found: Realised | Estimated | NotEstimable) -> str:
@@ -149,5 +145,6 @@ def _emit(result: QualityResult) -> None:
             "reference": result.reference,
             "realised": asdict(result.realised),
             "estimated": asdict(estimate),
+            "detail": f"{result.verdict}; loss {result.loss:.1%} against the holdout",
         },
     )

@@ -1,14 +1,16 @@
-"""What every training does once its task and frame are known: fit, log, register, gate, publish."""
+"""What every training does once its task and frame are known: fit, log, register, gate, publish.
+
+Inside a flow run all of it is seen in Prefect; it works without one as well.
+"""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pandas as pd
-from prefect import get_run_logger
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -17,6 +19,7 @@ from prefect.artifacts import (
 )
 
 from features.columns import FeatureColumn
+from flows.run_log import in_run, run_logger
 from registry import models, promotion
 from registry.scorer import DamagedModel
 from settings import settings
@@ -42,6 +45,10 @@ class RegisteredVersion:
     url: str
 
 
+Judge = Callable[[str, str, promotion.Holdout], promotion.Verdict]
+"""Decides what becomes of a registered version of a model, by its holdout."""
+
+
 def scratch() -> tempfile.TemporaryDirectory[str]:
     """A folder for the duration of one training."""
     folder = settings().var / "training"
@@ -58,6 +65,7 @@ def fit_and_register(
     thresholds: Thresholds | None = None,
     titles: Mapping[str, FeatureColumn] | None = None,
     costs: CostMatrix = WRONG_ANSWERS,
+    judged: Judge = promotion.gate,
 ) -> RegisteredVersion:
     """Train `task`, register the result as the next version of its model and let the gate decide; all of it seen in Prefect.
 
@@ -70,6 +78,7 @@ def fit_and_register(
         thresholds: chooses decision thresholds by output.
         titles: columns by name whose titles the report shows.
         costs: of the outcomes of a decision, for the report's threshold table.
+        judged: the gate, or what leaves it for later.
     """
     with models.training_run(task.name, f"train {task.name}") as run_id, scratch() as folder:
         scorer = Path(folder) / "scorer"
@@ -79,10 +88,11 @@ def fit_and_register(
         version = models.log(scorer, run_id, task.name)
         # Before the gate: against the champion as it is, and nothing is promoted that cannot be reported on.
         _write_report(report(trained, task, _champion(task.name), titles, costs), run_id, task.name, version)
-        verdict = promotion.gate(task.name, version, trained.holdout)
-    get_run_logger().info("%s version %s %s", task.name, version, verdict.reason)
+        verdict = judged(task.name, version, trained.holdout)
+    run_logger().info("%s version %s %s", task.name, version, verdict.reason)
     url = f"{settings().public_mlflow_url}/#/models/{task.name}/versions/{version}"
-    _publish(trained, task.name, version, verdict.reason, url)
+    if in_run():
+        _publish(trained, task.name, version, verdict.reason, url)
     return RegisteredVersion(task.name, version, verdict.promoted, verdict.reason, trained.metrics, trained.leaderboard.rows, url)
 
 
@@ -101,14 +111,20 @@ def _write_report(written: Report, run_id: str, name: str, version: str) -> None
 
 
 def progress(name: str) -> Progress:
-    """A progress bar of the running flow, which also logs every sentence."""
+    """Every sentence in the log, and in a flow run a progress bar."""
+    logger = run_logger()
+
+    def tell(_share: float, sentence: str) -> None:
+        logger.info("%s: %s", name, sentence)
+
+    if not in_run():
+        return tell
     artifact: Any = create_progress_artifact(
         progress=0.0, key=f"search-{name.lower()}", description=f"Searching a model for {name}"
     )
-    logger = get_run_logger()
 
     def report(share: float, sentence: str) -> None:
-        logger.info("%s: %s", name, sentence)
+        tell(share, sentence)
         update_progress_artifact(artifact_id=UUID(str(artifact)), progress=round(share * 100, 1), description=sentence)
 
     return report

@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from flows.command import Command
@@ -24,7 +23,7 @@ from training.own_table import read_own_table
 from training.reproduce import Finding, compare, rebuild
 from training.task import NotTrainable, TrainingTask
 from training.thresholds import Thresholds
-from training.use_cases import USE_CASES, training_frame, training_task
+from training.use_cases import USE_CASES, recorded
 
 
 def reproduce(name: str, version: str) -> list[Finding]:
@@ -46,12 +45,7 @@ def reproduce(name: str, version: str) -> list[Finding]:
 
 def _rows(name: str, scorer: Scorer, scratch: Path) -> tuple[TrainingTask, pd.DataFrame, Thresholds | None]:
     if name in USE_CASES:
-        versions = scorer.metadata["lake_versions"]
-        frame = training_frame(name, open_lake(settings()), versions)
-        gone = [output for output in scorer.outputs if output not in frame]
-        if gone:
-            raise NotTrainable(f"{name} was trained for {', '.join(gone)} too, which catalogues/banks.toml names no more")
-        task = replace(training_task(name, versions), outputs=tuple(scorer.outputs))
+        task, frame = recorded(name, scorer.outputs, open_lake(settings()), scorer.metadata["lake_versions"])
         return task, frame, USE_CASES[name].thresholds
     form = scorer.metadata["table"]
     request = TableRequest(**form["request"])

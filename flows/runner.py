@@ -2,6 +2,7 @@
 
 import sys
 
+from clock import now
 from flows.addresses import wait_for_prefect
 
 
@@ -15,7 +16,9 @@ def main() -> int:
     from prefect import serve  # Prefect reads the server's address when it is imported
 
     from flows.deployments import deployments
+    from flows.missed import forget_missed
 
+    forget_missed(now())
     serve(*deployments(), pause_on_shutdown=False, limit=2)
     return 0
 

@@ -3,12 +3,14 @@
 from typing import Literal
 
 import pandas as pd
-from prefect import flow, get_run_logger
+from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.lake import open_lake
 from features.sets import FEATURE_SETS
-from flows.registration import RegisteredVersion, fit_and_register
+from flows.registration import Judge, RegisteredVersion, fit_and_register
+from flows.run_log import run_logger
+from registry import promotion
 from settings import settings
 from training.candidates import Budget
 from training.learnable import learnable
@@ -30,16 +32,25 @@ class TrainRequest(BaseModel):
 @flow(name="train", validate_parameters=True, flow_run_name="train {request.use_case}")
 def train(request: TrainRequest) -> RegisteredVersion:
     """Search, fit, register and gate one use case; the leaderboard is an artifact of the run."""
+    return train_version(request, promotion.gate)
+
+
+def train_version(request: TrainRequest, judged: Judge) -> RegisteredVersion:
+    """Search, fit and register one use case on the newest tables; `judged` decides what becomes of the version.
+
+    Raises:
+        NotTrainable: the tables cannot give an honest model.
+    """
     lake = open_lake(settings())
     versions = lake.versions()
     frame = training_frame(request.use_case, lake, versions)
-    get_run_logger().info("%s: %d rows from lake versions %s", request.use_case, len(frame), versions)
+    run_logger().info("%s: %d rows from lake versions %s", request.use_case, len(frame), versions)
     case = USE_CASES[request.use_case]
     task = _with_labels(training_task(request.use_case, versions), frame, request.seed)
     titles = {column.name: column for column in FEATURE_SETS[request.use_case].columns}
     budget = Budget(request.trials, request.seconds)
     return fit_and_register(
-        task, frame, budget, request.seed, request.model_dump(), case.thresholds, titles=titles, costs=case.costs()
+        task, frame, budget, request.seed, request.model_dump(), case.thresholds, titles=titles, costs=case.costs(), judged=judged
     )
 
 
@@ -47,7 +58,7 @@ def _with_labels(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Training
     learned = learnable(task, frame, seed)
     waiting = [name for name in task.outputs if name not in learned.outputs]
     if waiting:
-        get_run_logger().warning(
+        run_logger().warning(
             "%s: %s left out: too few decisions, or none of one kind in some part of the history; a later training takes them in",
             task.name,
             ", ".join(waiting),

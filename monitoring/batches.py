@@ -38,7 +38,8 @@ class JournalBatch(Sequence[JournalRow]):
         layout: names of the features.
         features: values as the model saw them, float64, shape (scores, names); NaN = missing.
         output: name of what was predicted.
-        scores, decisions, client_ids, score_ids: one for each row; for the rest see `JournalRow`.
+        scores, decisions, client_ids: one for each row; for the rest see `JournalRow`.
+        score_ids: from `rows.new_score_ids`: where it is quicker nobody looks whether they are there already.
     """
 
     use_case: str

@@ -1,6 +1,7 @@
 """What chance alone does to two samples of one population, so that a report of many columns keeps its false-alarm rate."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -40,7 +41,7 @@ def chance_threshold(pair: ColumnPair, score: float, floor: float, level: float,
     largest = floor
     if score < floor:
         return largest
-    for drawn, distances in _split_distances(pair, ceil(1 / level) - 1, np.random.default_rng(seed)):
+    for drawn, distances in _split_distances(pair, ceil(1 / level) - 1, seed):
         largest = max(largest, float(distances.max()))
         if largest >= score:
             return float(np.nextafter(largest, np.inf))
@@ -58,28 +59,34 @@ def missing_threshold(pair: ColumnPair, floor: float, level: float) -> float:
     return max(floor, float(np.nextafter(changes.max(), 1)))
 
 
-def chance_of_all(rows: int, pair: ColumnPair) -> float:
-    """Probability that `rows` given ones of all known rows lie in the window by chance, all of them."""
+def chance_of_all(rows: int, pair: ColumnPair, elsewhere: int = 0) -> float:
+    """Probability that of `rows` + `elsewhere` given ones of all known rows `rows` or more lie in the window by chance."""
     reference, current = len(pair.reference), len(pair.current)
-    return float(hypergeom.pmf(rows, reference + current, rows, current)) if rows else 1.0
+    return float(hypergeom.sf(rows - 1, reference + current, rows + elsewhere, current)) if rows else 1.0
 
 
-def _split_distances(pair: ColumnPair, splits: int, rng: np.random.Generator) -> Iterator[tuple[int, np.ndarray]]:
-    """Distances of random splits in blocks, each with how many were drawn by then."""
+def _split_distances(pair: ColumnPair, splits: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Distances of random splits in blocks, each with how many were drawn by then.
+
+    Columns of the same sizes share their splits: each is judged by its own level, whatever the others do (Bonferroni).
+    """
     pooled = np.concatenate([pair.reference, pair.current])
     ordered = _Ordered(np.sort(pooled)) if pair.method == WASSERSTEIN else None
     for start in range(0, splits, _SPLITS_AT_ONCE):
         count = min(_SPLITS_AT_ONCE, splits - start)
         if ordered is not None:
-            yield start + count, ordered.distances(_subsets(len(pooled), len(pair.reference), count, rng))
+            yield start + count, ordered.distances(_subsets(len(pooled), len(pair.reference), count, (seed, start)))
         else:
             counts = pair.counts(pooled)
+            rng = np.random.default_rng((seed, start))
             sides = rng.multivariate_hypergeometric(counts, len(pair.reference), size=count)
             yield start + count, of_counts(pair.method, sides, counts - sides)
 
 
-def _subsets(size: int, chosen: int, count: int, rng: np.random.Generator) -> np.ndarray:
+@lru_cache(maxsize=4)  # the first blocks, which most columns do with; some megabytes each
+def _subsets(size: int, chosen: int, count: int, seed: tuple[int, int]) -> np.ndarray:
     """`count` random subsets of range(size), each ascending; shape (count, chosen)."""
+    rng = np.random.default_rng(seed)
     return np.sort([rng.choice(size, chosen, replace=False, shuffle=False) for _ in range(count)], axis=1)
 
 

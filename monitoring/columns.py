@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from registry.encoding import RARE
+
 WASSERSTEIN = "wasserstein"
 JENSEN_SHANNON = "jensenshannon"
 PSI = "psi"
@@ -32,6 +34,7 @@ class ColumnPair:
         rows: of the reference and of the window, missing values among them.
         categories: names of the values that are compared one by one, the last one `OTHER`; empty for numbers.
         unseen: values that the reference has nowhere → their rows in the window.
+        hidden: rows of the reference whose value was folded, being rare; any unseen value may be among them.
     """
 
     name: str
@@ -41,6 +44,7 @@ class ColumnPair:
     rows: tuple[int, int]
     categories: tuple[str, ...] = ()
     unseen: pd.Series | None = None
+    hidden: int = 0
 
     @property
     def comparable(self) -> bool:
@@ -83,27 +87,33 @@ def _pair(name: str, reference: pd.Series, current: pd.Series) -> ColumnPair:
     if not is_number(typed):
         return _categories(name, PSI, _texts(reference), _texts(current), rows)
     before, after = _numbers(reference), _numbers(current)
-    if 0 < before.nunique() <= _FEW_VALUES:
-        return _categories(name, JENSEN_SHANNON, before.map("{:g}".format), after.map("{:g}".format), rows)
-    return ColumnPair(name, WASSERSTEIN, np.sort(before.to_numpy()), np.sort(after.to_numpy()), rows)
+    if len(before) and 1 + np.count_nonzero(np.diff(before)) <= _FEW_VALUES:
+        return _categories(name, JENSEN_SHANNON, _shown(before), _shown(after), rows)
+    return ColumnPair(name, WASSERSTEIN, before, after, rows)
 
 
 def _categories(name: str, method: str, reference: pd.Series, current: pd.Series, rows: tuple[int, int]) -> ColumnPair:
-    seen = reference.value_counts()
+    seen = reference[reference != RARE].value_counts()
     kept = tuple(sorted(seen.index[:_MOST_CATEGORIES])) if method == JENSEN_SHANNON else _frequent(seen)
     places = [pd.Index(kept, dtype=object).get_indexer(pd.Index(side, dtype=object)) for side in (reference, current)]
     codes = [np.where(side < 0, len(kept), side) for side in places]
     counts = current.value_counts()
-    return ColumnPair(name, method, codes[0], codes[1], rows, (*kept, OTHER), counts[~counts.index.isin(seen.index)])
+    unseen = counts[~counts.index.isin(seen.index)]
+    return ColumnPair(name, method, codes[0], codes[1], rows, (*kept, OTHER), unseen, int((reference == RARE).sum()))
 
 
 def _frequent(seen: pd.Series) -> tuple[str, ...]:
     return tuple(sorted(seen[seen >= _FEWEST_PER_CATEGORY].index[:_MOST_CATEGORIES]))
 
 
-def _numbers(column: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    return numbers[np.isfinite(numbers)].clip(-_LARGEST, _LARGEST)
+def _numbers(column: pd.Series) -> np.ndarray:
+    """The finite values, sorted."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
+    return np.sort(np.clip(numbers[np.isfinite(numbers)], -_LARGEST, _LARGEST))
+
+
+def _shown(numbers: np.ndarray) -> pd.Series:
+    return pd.Series([f"{number:g}" for number in numbers], dtype="str")
 
 
 def _texts(column: pd.Series) -> pd.Series:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from features.sets import FEATURE_SETS
 from monitoring import history
+from monitoring.draining import reading
 from monitoring.outcomes import Outcomes, features_of_rows, labelled
 from monitoring.quality import MOST_ROWS
 from monitoring.rows import create_tables
@@ -33,7 +34,7 @@ def companions(
     """
     create_tables(engine)
     if use_case in _OF_DECISIONS:
-        with engine.connect().execution_options(read_only=True) as connection:
+        with reading(engine) as connection:
             frame = history.sample(connection, use_case, version, (since, until), MOST_ROWS, config.seed).frame
         return _OF_DECISIONS[use_case](frame, config) if len(frame) else {}
     outcomes = labelled(engine, use_case, version, since, until, MOST_ROWS)

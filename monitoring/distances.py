@@ -13,7 +13,9 @@ _GROUPS = 10
 
 def distance(pair: ColumnPair) -> float:
     """The distance of a comparable pair by its method; 0 = the same distribution."""
-    return _distance(pair, pair.current)
+    if pair.method == WASSERSTEIN:
+        return _area_between(pair.reference, pair.current) / _deviation(pair)
+    return float(of_counts(pair.method, pair.counts(pair.reference), pair.counts(pair.current)))
 
 
 def sampling_error(pair: ColumnPair, total: int, seed: int) -> float:
@@ -25,8 +27,7 @@ def sampling_error(pair: ColumnPair, total: int, seed: int) -> float:
     sampled, known = pair.rows[1], pair.current
     if sampled >= total or len(known) < _GROUPS:
         return 0.0
-    groups = np.random.default_rng(seed).permutation(len(known)) % _GROUPS
-    replicates = np.array([_distance(pair, known[groups != group]) for group in range(_GROUPS)])
+    replicates = _without_each(pair, np.random.default_rng(seed).permutation(len(known)) % _GROUPS)
     variance = (_GROUPS - 1) / _GROUPS * ((replicates - replicates.mean()) ** 2).sum()
     return float(np.sqrt(variance * (1 - sampled / total)))
 
@@ -48,8 +49,19 @@ def _area_between(first: np.ndarray, second: np.ndarray) -> float:
     return float((np.abs(shares[0] - shares[1]) * np.diff(pooled)).sum())
 
 
-def _distance(pair: ColumnPair, current: np.ndarray) -> float:
-    if pair.method == WASSERSTEIN:
-        deviation = max(float(pair.reference.std()), LEAST_DEVIATION)
-        return _area_between(pair.reference, current) / deviation
-    return float(of_counts(pair.method, pair.counts(pair.reference), pair.counts(current)))
+def _without_each(pair: ColumnPair, groups: np.ndarray) -> np.ndarray:
+    """Distances with each group of the window's rows left out in turn, shape (groups,); `groups` has that of every known row."""
+    member = groups == np.arange(_GROUPS)[:, None]
+    if pair.method != WASSERSTEIN:
+        counts = np.array([pair.counts(pair.current[rows]) for rows in member])
+        return of_counts(pair.method, pair.counts(pair.reference), counts.sum(axis=0) - counts)
+    pooled = np.concatenate([pair.reference, pair.current])
+    order = np.argsort(pooled, kind="stable")
+    before = np.cumsum(order < len(pair.reference))[:-1] / len(pair.reference)
+    kept = np.pad(~member, ((0, 0), (len(pair.reference), 0)))[:, order]
+    after = np.cumsum(kept, axis=1)[:, :-1] / (~member).sum(axis=1, keepdims=True)
+    return np.asarray((np.abs(before - after) * np.diff(pooled[order])).sum(axis=1) / _deviation(pair))
+
+
+def _deviation(pair: ColumnPair) -> float:
+    return max(float(pair.reference.std()), LEAST_DEVIATION)

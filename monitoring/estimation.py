@@ -18,7 +18,7 @@ from registry.resampling import reweighted
 FEWEST_LABELLED = 200
 FEWEST_PER_CLASS = 20
 FEWEST_ROWS = 30
-_LEVELS = (0.05, 0.95)
+LEVELS = (0.05, 0.95)
 _DRAWS = 200
 
 
@@ -48,18 +48,21 @@ class Rows:
         matrix: encoded features, shape (rows, features), NaN = missing.
         predictions: by output, shape (rows,).
         labels: by output, NaN = none; empty for a window without labels.
+        clients: a number for each row's client, shape (rows,); None = each row is somebody else's.
     """
 
     matrix: np.ndarray
     predictions: Mapping[str, np.ndarray]
     labels: Mapping[str, np.ndarray]
+    clients: np.ndarray | None = None
 
 
 def expected_metric(metric: Metric, name: str, known: Rows, window: Rows, seed: int) -> Estimated | NotEstimable:
     """The expected metric of probabilities, averaged over the outputs.
 
-    Labels of a row are drawn together over the outputs (one uniform number for all), as if banks agreed on a client as far as
-    they can: independent draws would make the interval of their average too narrow.
+    Labels of a client are drawn together over the rows and the outputs (one uniform number for all), as if banks agreed on a
+    client as far as they can and a stranger in an account made all its payments: independent draws would make the interval too
+    narrow.
     Source: confidence-based performance estimation, Białek et al., Estimating Model Performance under Covariate Shift (2024),
     with a smooth map weighted by the ratio of densities instead of bins, so that its uncertainty can be drawn as well.
     """
@@ -69,7 +72,8 @@ def expected_metric(metric: Metric, name: str, known: Rows, window: Rows, seed: 
         return NotEstimable(unfit)
     rng = np.random.default_rng(seed)
     weights = density_ratio(known.matrix, window.matrix, seed)
-    uniform = rng.random((_DRAWS, rows))
+    clients = np.arange(rows) if window.clients is None else window.clients
+    uniform = rng.random((_DRAWS, int(clients.max()) + 1))[:, clients]
     drawn = []
     for output, stated in window.predictions.items():
         labelled = ~np.isnan(known.labels[output])
@@ -90,13 +94,14 @@ def _unfit(known: Rows, rows: int) -> str:
     for output, labels in known.labels.items():
         classes = int(np.sum(labels == 0)), int(np.sum(labels == 1))
         if sum(classes) < FEWEST_LABELLED or rows < FEWEST_ROWS:
-            return _too_few(sum(classes), rows)
+            return too_few(sum(classes), rows)
         if min(classes) < FEWEST_PER_CLASS:
             return f"{output} has {min(classes)} labelled rows of its rarer class; {FEWEST_PER_CLASS} are needed to check it"
     return ""
 
 
-def _too_few(labelled: int, rows: int) -> str:
+def too_few(labelled: int, rows: int) -> str:
+    """Says how many labelled rows and scores there are, and how many an estimate needs."""
     return f"{labelled} labelled rows and {rows} scores in the window; an estimate needs {FEWEST_LABELLED} and {FEWEST_ROWS}"
 
 
@@ -123,5 +128,5 @@ def _estimate(name: str, drawn: np.ndarray, rows: int) -> Estimated | NotEstimab
     defined = drawn[np.isfinite(drawn)]
     if len(defined) < len(drawn) // 2:
         return NotEstimable("in most draws of the labels the metric has no value: the window has too few rows of one class")
-    low, high = np.quantile(defined, _LEVELS)
+    low, high = np.quantile(defined, LEVELS)
     return Estimated(name, float(defined.mean()), float(low), float(high), rows)

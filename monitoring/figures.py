@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy import Connection, Engine, func, select
 
 from monitoring.companions import NEED_LABELS, companions
+from monitoring.draining import reading
 from monitoring.estimation import Estimated
 from monitoring.health import SHADOW, model_health
 from monitoring.maturity import matured_window
@@ -57,7 +58,7 @@ def shadow(engine: Engine, use_case: str, since: datetime, until: datetime) -> d
     "shadow difference" is the mean of challenger minus champion over the outputs they share, "shadow distance" that of its
     absolute value, in the units of the predictions. Empty where nothing was scored in shadow.
     """
-    with engine.connect().execution_options(read_only=True) as connection:
+    with reading(engine) as connection:
         pairs = _pairs(connection, use_case, since, until)
     differences = [second[output] - first[output] for first, second in pairs for output in first.keys() & second.keys()]
     if not differences:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from monitoring.chance import chance_of_all
 from monitoring.columns import WASSERSTEIN, ColumnPair, is_number
+from registry.encoding import FEWEST_PER_VALUE
 
-Kind = Literal["absent", "type", "empty", "constant", "range", "categories", "unknown", "clock", "stale", "window"]
+Kind = Literal["absent", "type", "empty", "constant", "range", "categories", "unknown", "clock", "stale", "window", "surge"]
 BROKEN: tuple[Kind, ...] = ("absent", "type", "empty", "constant")
 """Kinds that point to a broken source rather than to a changed world."""
 _LEAST_OUTSIDE = 0.05
@@ -112,7 +113,8 @@ def _categories(pair: ColumnPair, level: float) -> Finding | None:
     if pair.unseen is None or pair.unseen.empty:
         return None
     enough = pair.unseen[pair.unseen >= _LEAST_UNSEEN * len(pair.current)]
-    new = [count for count in enough if chance_of_all(int(count), pair) <= level / len(pair.unseen)]
+    hidden = min(pair.hidden, FEWEST_PER_VALUE - 1)  # so many rows of the reference may have this value without showing it
+    new = [count for count in enough if chance_of_all(int(count), pair, hidden) <= level / len(pair.unseen)]
     if not new:
         return None
     share = sum(new) / len(pair.current)

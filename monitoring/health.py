@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, case, func, select
 
+from monitoring.draining import reading
 from monitoring.rows import JOURNAL, OK
 
 SHADOW = "shadow"
@@ -48,7 +49,7 @@ def model_health(engine: Engine, use_case: str, since: datetime, until: datetime
         func.count(journal.client_id.distinct()),
         func.avg(journal.latency_ms),
     ).where(*window)
-    with engine.connect().execution_options(read_only=True) as connection:
+    with reading(engine) as connection:
         requests, failed, simulations, clients, mean = connection.execute(totals).one()
         rank = max(0, -(-requests * 95 // 100) - 1)
         slowest = select(journal.latency_ms).where(*window).order_by(journal.latency_ms).offset(rank).limit(1)

@@ -1,6 +1,6 @@
 """Reading the journal: windows and samples of scores as data frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -36,9 +36,9 @@ def window(connection: Connection, use_case: str, since: datetime, until: dateti
 
 
 def sample(
-    connection: Connection, use_case: str, version: str, between: tuple[datetime, datetime], most: int, seed: int
+    connection: Connection, use_case: str, version: str | None, between: tuple[datetime, datetime], most: int, seed: int
 ) -> Sample:
-    """At most `most` of the scores a model version really gave (status ok, no simulations); the seed decides which.
+    """At most `most` of the scores a model version, None = any, really gave (status ok, no simulations); the seed decides which.
 
     The database draws by a hash of every row, whatever its id looks like, and only the drawn rows are read as JSON.
     """
@@ -80,8 +80,9 @@ def versions_by_day(connection: Connection, use_case: str, since: datetime, unti
     return {date.fromisoformat(on): name for on, name in connection.execute(counted)}
 
 
-def _real(version: str) -> tuple[ColumnElement[bool], ...]:
-    return JOURNAL.c.model_version == version, JOURNAL.c.status == OK, JOURNAL.c.is_simulation.is_(False)
+def _real(version: str | None) -> tuple[ColumnElement[bool], ...]:
+    real = JOURNAL.c.status == OK, JOURNAL.c.is_simulation.is_(False)
+    return real if version is None else (JOURNAL.c.model_version == version, *real)
 
 
 def _within(use_case: str, since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -95,6 +96,14 @@ def expanded(connection: Connection, rows: Sequence[Any]) -> pd.DataFrame:
     layouts = {layout: orjson.loads(names) for layout, names in connection.execute(select(LAYOUTS.c.layout, LAYOUTS.c.names))}
     parts = [frame]
     for field_name, prefix in _EXPANDED.items():
-        values = [features_of(row[field_name] or "{}", layouts) for row in rows]
-        parts.append(pd.DataFrame.from_records(values, index=frame.index).add_prefix(prefix))
+        parts.append(_table([row[field_name] or "{}" for row in rows], layouts).add_prefix(prefix))
     return pd.concat(parts, axis=1)
+
+
+def _table(texts: Sequence[str], layouts: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """JSON texts as a frame, one row each. Rows of a layout become columns at once: twice as quick as by way of mappings."""
+    stored = [orjson.loads(text) for text in texts]
+    used = {values[0] for values in stored if isinstance(values, list)}
+    if len(used) == 1 and all(isinstance(values, list) for values in stored):
+        return pd.DataFrame([values[1:] for values in stored], columns=list(layouts[used.pop()]))
+    return pd.DataFrame.from_records([features_of(text, layouts) for text in texts], index=range(len(texts)))

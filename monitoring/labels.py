@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from clock import now
 from database import UtcTime
+from monitoring.draining import reading
 from monitoring.label_targets import AMOUNTS, Target, targets_by_id, targets_by_month
 from monitoring.rows import SCHEMA, create_tables
 
@@ -100,7 +101,7 @@ def record_labels(engine: Engine, labels: Sequence[Label]) -> LabelsOutcome:
     outcome = LabelsOutcome()
     for start in range(0, len(labels), _AT_ONCE):
         some = labels[start : start + _AT_ONCE]
-        with engine.connect().execution_options(read_only=True) as connection:
+        with reading(engine) as connection:
             found = _targets(connection, some)
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":  # two writers must not both find a score unlabelled; SQLite queues them

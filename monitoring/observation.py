@@ -1,13 +1,17 @@
 """The journal, the online features and the other figures of a window, gathered for one report."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from database import open_database
 from features.online import OnlineStore
 from monitoring import figures
+from monitoring.as_served import as_served
 from monitoring.drift import DriftLimits
 from monitoring.findings import Finding, clock_findings, staleness_findings
 from monitoring.journal import Journal
+from monitoring.lately import lately
+from monitoring.rows import create_tables
 from monitoring.watch import Watched, watch
 from registry.loading import LoadedModel
 from settings import Settings
@@ -22,19 +26,27 @@ def observe(model: LoadedModel, since: datetime, until: datetime, config: Settin
     Args:
         live: whether `until` is the present, so that later rows and old online features are findings.
     """
-    limits = DriftLimits(config.drift_rows, config.drift_fewest_rows, config.drift_distance, config.drift_share, config.seed)
     engine = open_database(config.database("journal"))
-    with Journal(engine) as journal:
-        sample = journal.sample(model.use_case, model.version, since, until, limits.rows, limits.seed)
-        future = journal.future_rows(model.use_case, model.version, until) if live else 0
-    found = [*clock_findings(future, until), *(_staleness(model.use_case, until, config) if live else [])]
+    create_tables(engine)
     day = max(since, until - timedelta(days=1))
     known = {
         **figures.traffic(engine, model.use_case, day, until),
         **figures.shadow(engine, model.use_case, day, until),
-        **figures.quality(model, engine, since, until, config),
+        **figures.quality(as_served(model, engine, since, until, config.seed), engine, since, until, config),
     }
-    return watch(model, sample, limits, until, tuple(found), known)
+    return replace(compare(model, since, until, config, live), figures=known)
+
+
+def compare(model: LoadedModel, since: datetime, until: datetime, config: Settings, live: bool = True) -> Watched:
+    """The same without the figures beside, which cost more than the comparison."""
+    limits = DriftLimits(config.drift_rows, config.drift_fewest_rows, config.drift_distance, config.drift_share, config.seed)
+    engine = open_database(config.database("journal"))
+    model = as_served(model, engine, since, until, config.seed)
+    with Journal(engine) as journal:
+        sample = journal.sample(model.use_case, model.version, since, until, limits.rows, limits.seed)
+        future = journal.future_rows(model.use_case, model.version, until) if live else 0
+    found = [*clock_findings(future, until), *(_staleness(model.use_case, until, config) if live else [])]
+    return watch(model, sample, limits, until, tuple(found), newest=lately(model, engine, until, config))
 
 
 def _staleness(use_case: str, until: datetime, config: Settings) -> list[Finding]:

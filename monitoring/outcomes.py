@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Engine, func, select
 
+from monitoring.draining import reading
 from monitoring.history import expanded
 from monitoring.labels import LABELS
 from monitoring.rows import JOURNAL, OK, create_tables
@@ -67,7 +68,7 @@ def labelled(
     labels = select(LABELS.c.score_id, LABELS.c.output, LABELS.c.label).join(
         chosen_ids, LABELS.c.score_id == chosen_ids.c.score_id
     )
-    with engine.connect().execution_options(read_only=True) as connection:
+    with reading(engine) as connection:
         frame = expanded(connection, connection.execute(scores).mappings().all())
         found = pd.DataFrame(connection.execute(labels).all(), columns=["score_id", "output", "label"])
     wide = found.pivot(index="score_id", columns="output", values="label").reindex(frame["score_id"])

@@ -9,7 +9,13 @@ from monitoring.report import DRIFT
 
 _Line = tuple[str, str, tuple[str, ...]]
 _OWN: dict[str, list[_Line]] = {
-    "prescoring": [("fairness", "Largest gap between the groups of clients, by label.", ("fairness gap",))],
+    "prescoring": [
+        (
+            "fairness",
+            "Gap between groups in the rate of approval, and ratio.",
+            ("fairness gap", "four-fifths ratio"),
+        )
+    ],
     "income": [("coverage", "Share of incomes inside their 90 % interval.", ("coverage",))],
     "fraud": [
         ("alert rate", "Share of payments above the threshold, against review capacity.", ("alert rate", "review capacity"))
@@ -30,7 +36,12 @@ def panels_of(use_case: str, predictions: Sequence[str]) -> list[DashboardPanelP
         ("drift of predictions", "Distance from the reference.", tuple(f"{DRIFT}{name}" for name in predictions)),
         ("quality", "The metric where labels have come, the estimate where not, with 90 % intervals.", _QUALITY),
         *_OWN.get(use_case, []),
-        ("volume", "Scores given or tried.", ("volume",)),
+        (
+            "volume",
+            "Scores given or tried in a day, clients, rows in shadow.",
+            ("volume", "clients", "shadow rows"),
+        ),
+        ("failures", "Share of scores tried in vain, and of what-if questions.", ("failed share", "simulation share")),
         ("latency", "Milliseconds from arrival to the score.", ("mean latency", "p95 latency")),
         (
             "shadow",

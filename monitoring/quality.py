@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-import pandas as pd
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from monitoring import history
-from monitoring.estimation import Estimated, NotEstimable, Rows, expected_metric, learnable
+from monitoring.amounts import expected_error
+from monitoring.draining import reading
+from monitoring.estimation import Estimated, NotEstimable, Rows, expected_metric
+from monitoring.learned import amounts_of, clients_of, learned_amounts, learned_from
 from monitoring.maturity import maturity
 from monitoring.outcomes import Outcomes, features_of_rows, labelled
-from monitoring.rows import create_tables
+from monitoring.rows import JOURNAL, OK
+from monitoring.standing import unexplained
 from registry.bootstrap import Undefined, bootstrap_interval
 from registry.candidate import load_candidate
 from registry.encoding import encode
@@ -23,8 +26,8 @@ from settings import Settings, settings
 METRIC_OF = {"income": "wmae", "prescoring": "roc_auc", "recommendation": "roc_auc", "fraud": "pr_auc"}
 """The metric that each use case is selected, gated and watched by."""
 MOST_ROWS = 50_000
-_MOST_LEARNED = 5000
 _MOST_ESTIMATED = 10_000
+_UNLABELLED = NotEstimable("no labels have come, and the version has no labelled sample of its holdout: train it again")
 
 
 @dataclass(frozen=True)
@@ -76,49 +79,32 @@ def estimated(
         Unservable: the version cannot be loaded.
     """
     config = config or settings()
-    if METRICS[METRIC_OF[use_case]].title == "WMAE":
-        return NotEstimable("errors of amounts are known from labels only")
-    create_tables(engine)
+    surge = unexplained(engine, use_case, until, config)
+    if surge:
+        return NotEstimable(surge)
     scorer = scorer or load_candidate(use_case, version, config).scorer
-    with engine.connect().execution_options(read_only=True) as connection:
+    with reading(engine) as connection:
         window = history.sample(connection, use_case, version, (since, until), _MOST_ESTIMATED, config.seed).frame
-    predictions = {name: window[f"prediction_{name}"].to_numpy(dtype="float64") for name in scorer.outputs if len(window)}
-    if not predictions:
+    if window.empty:
         return NotEstimable("the version has given no scores in this window")
-    asked = Rows(encode(features_of_rows(window), scorer.columns_), predictions, {})
-    known = learned_from(engine, use_case, version, scorer, until - maturity(use_case, config))
-    if known is None:
-        return NotEstimable("no labels have come, and the version has no labelled sample of its holdout: train it again")
-    metric = METRIC_OF[use_case]
-    return expected_metric(METRICS[metric], metric, known, asked, config.seed)
+    metric, matured = METRIC_OF[use_case], until - maturity(use_case, config)
+    predictions = {name: window[f"prediction_{name}"].to_numpy(dtype="float64") for name in scorer.outputs}
+    if metric == "wmae":
+        (amounts,) = predictions.values()
+        asked = amounts_of(scorer, window, amounts, np.full(len(window), np.nan))
+        learned = learned_amounts(engine, use_case, version, scorer, matured)
+        return _UNLABELLED if learned is None else expected_error(metric, learned, asked, config.seed)
+    known = learned_from(engine, use_case, version, scorer, matured)
+    rows = Rows(encode(features_of_rows(window), scorer.columns_), predictions, {}, clients_of(window))
+    return _UNLABELLED if known is None else expected_metric(METRICS[metric], metric, known, rows, config.seed)
 
 
-def learned_from(engine: Engine, use_case: str, version: str, scorer: Scorer, until: datetime) -> Rows | None:
-    """The newest labelled scores before `until` where they suffice, else the reference of the version; None without labels."""
-    newest = labelled(engine, use_case, version, None, until, _MOST_LEARNED, newest=True)
-    if set(newest.labels) == set(scorer.outputs):
-        rows = Rows(encode(newest.features, scorer.columns_), newest.predictions, newest.labels)
-        if learnable(rows):
-            return rows
-    return reference_rows(scorer)
-
-
-def reference_rows(scorer: Scorer) -> Rows | None:
-    """The sample of the holdout that is stored with a version; None for one that was stored without labels."""
-    reference = scorer.reference
-    if any(f"label_{output}" not in reference for output in scorer.outputs):
-        return None
-    predictions = {output: reference[f"prediction_{output}"].to_numpy(dtype="float64") for output in scorer.outputs}
-    labels = {output: reference[f"label_{output}"].to_numpy(dtype="float64") for output in scorer.outputs}
-    return Rows(encode(reference, scorer.columns_), predictions, labels)
-
-
-def reference_metric(use_case: str, scorer: Scorer) -> float | None:
-    """The metric of a version on its labelled sample of the holdout, which later figures are compared with."""
-    reference = reference_rows(scorer)
-    if reference is None:
-        return None
-    return average(METRICS[METRIC_OF[use_case]], reference.labels, reference.predictions)
+def scored_since(engine: Engine, use_case: str, version: str, moment: datetime) -> bool:
+    """Whether the version gave scores before the moment."""
+    real = JOURNAL.c.status == OK, JOURNAL.c.is_simulation.is_(False)
+    earlier = (JOURNAL.c.use_case == use_case, JOURNAL.c.model_version == version, JOURNAL.c.ts < moment)
+    with reading(engine) as connection:
+        return connection.execute(select(JOURNAL.c.score_id).where(*earlier, *real).limit(1)).first() is not None
 
 
 def realised_of(outcomes: Outcomes, name: str) -> Realised:
@@ -128,7 +114,7 @@ def realised_of(outcomes: Outcomes, name: str) -> Realised:
         return Realised(name, None, None, None, 0, "no label has come for a score of this window")
     try:
         low, high = bootstrap_interval(
-            metric, outcomes.labels, outcomes.predictions, np.ones(rows), groups=_clients(outcomes.frame)
+            metric, outcomes.labels, outcomes.predictions, np.ones(rows), groups=clients_of(outcomes.frame)
         )
         return Realised(name, average(metric, outcomes.labels, outcomes.predictions), low, high, rows)
     except Undefined as error:
@@ -142,9 +128,3 @@ def average(metric: Metric, labels: Mapping[str, np.ndarray], predictions: Mappi
         known = ~np.isnan(truth)
         scores.append(metric.score(truth[known], predictions[output][known], np.ones(int(known.sum()))))
     return float(np.mean(scores))
-
-
-def _clients(frame: pd.DataFrame) -> np.ndarray:
-    """A number for each client; a row without one stands alone."""
-    clients = frame["client_id"].astype("object").fillna(frame["score_id"])
-    return np.asarray(pd.factorize(clients)[0])

@@ -28,6 +28,7 @@ from monitoring.findings import Finding
 DRIFT, SEVERITY = "drift of ", "severity of "
 TOP = 5
 _BINS = 20
+_LONGEST = 40  # characters of a category's name that are shown: pages stay small
 _COLORS = ("#4d4d4d", "#ed0400")
 
 
@@ -111,7 +112,7 @@ def run_report(
     metrics = [_metric(name, tests.get(name, [])) for name in own]
     words = Words(widgets=[_summary(outcome, note), _found(findings), *([_table(columns)] if columns else [])])
     frame = pd.DataFrame([own])
-    data = Dataset.from_pandas(frame, DataDefinition(numerical_columns=list(own)))
+    data = Dataset.from_pandas(frame, DataDefinition(unknown_columns=list(own)))  # of a kind that no statistics are made of
     return Report([words, *metrics], include_tests=True).run(data, None, timestamp=at.astimezone(UTC).replace(tzinfo=None))
 
 
@@ -184,7 +185,7 @@ def _row(column: ColumnDrift) -> dict[str, Any]:
 def _histograms(pair: ColumnPair) -> list[dict[str, list[Any]]]:
     """Shares of the values, in bins between the 1 % and 99 % quantiles of both sides for numbers: tails belong to persons."""
     if pair.method != WASSERSTEIN:
-        labels: list[Any] = list(pair.categories)
+        labels: list[Any] = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in pair.categories]
         counts = [pair.counts(side) for side in (pair.reference, pair.current)]
     elif len(pair.reference) + len(pair.current):
         low, high = np.quantile(np.concatenate([pair.reference, pair.current]), [0.01, 0.99])

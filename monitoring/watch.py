@@ -1,7 +1,7 @@
 """One look at a model: what it scored in a window against its reference, and all that is told about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
@@ -10,7 +10,12 @@ from monitoring.drift import DriftLimits, DriftOutcome, Model, NothingToCompare,
 from monitoring.findings import Finding
 from monitoring.history import Sample
 from monitoring.importance import importance
+from monitoring.lately import NOTHING, Lately
 from registry.loading import LoadedModel
+
+_WEEK = 7
+_OF_THE_WEEK = ("weekday",)
+"""Features whose distribution only a whole week shows; what began days ago is not judged by them."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Watched:
         outcome: None where there was nothing to compare; `reason` then says why.
         findings: on the data; those of the outcome come first.
         figures: traffic, quality and shadow of the window by name, for the dashboard.
+        lately: what the newest days of the window show.
     """
 
     at: datetime
@@ -28,6 +34,18 @@ class Watched:
     reason: str
     findings: tuple[Finding, ...]
     figures: Mapping[str, float]
+    lately: Lately = NOTHING
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Features whose source seems to be broken, in the window or in its newest days."""
+        named = [*(self.outcome.broken if self.outcome else ()), *(found.column for found in self.lately.broken if found.column)]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the model counts as drifted: by the window, or because something has surged or broken in its newest days."""
+        return bool((self.outcome is not None and self.outcome.alarm) or self.lately.surges or self.lately.broken)
 
 
 def watch(
@@ -37,18 +55,25 @@ def watch(
     at: datetime,
     findings: tuple[Finding, ...] = (),
     figures: Mapping[str, float] | None = None,
+    newest: Lately | None = None,
 ) -> Watched:
     """Compare a sample of the journal with the model's reference; too little of it gives a reason instead of an outcome.
 
     Args:
-        findings, figures: known from elsewhere; they are told with the rest.
+        findings, figures, newest: known from elsewhere; they are told with the rest.
     """
+    newest = newest or NOTHING
+    findings = (*findings, *(Finding("surge", one.column, one.sentence) for one in newest.surges), *newest.broken)
     watched = watched_columns(model, limits.seed)
+    current = _current(sample.frame, watched)
+    if len(current) and sample.frame["ts"].dt.date.nunique() < _WEEK:
+        watched = replace(watched, features=[name for name in watched.features if name not in _OF_THE_WEEK])
+        current = current.drop(columns=list(_OF_THE_WEEK), errors="ignore")
     try:
-        outcome = drift_report(model.scorer.reference, _current(sample.frame, watched), watched, limits, sample.total)
+        outcome = drift_report(model.scorer.reference, current, watched, limits, sample.total)
     except NothingToCompare as error:
-        return Watched(at, None, str(error), (Finding("window", None, str(error)), *findings), figures or {})
-    return Watched(at, outcome, "", (*outcome.findings, *findings), figures or {})
+        return Watched(at, None, str(error), (Finding("window", None, str(error)), *findings), figures or {}, newest)
+    return Watched(at, outcome, "", (*outcome.findings, *findings), figures or {}, newest)
 
 
 def watched_columns(model: LoadedModel, seed: int) -> Model:

@@ -58,11 +58,25 @@ class ReportWorkspace:
 
     def days(self, use_case: str) -> set[date]:
         """The days (UTC) of which a report is filed."""
-        project = self._workspace.get_project(uuid5(_NAMESPACE, use_case))
-        if project is None:
-            return set()
-        runs = (self._workspace.get_run(project.id, run) for run in self._workspace.list_runs(project.id))
-        return {run.timestamp.date() for run in runs if run is not None}
+        return set(self._runs(use_case).values())
+
+    def discard(self, use_case: str, before: date) -> int:
+        """Delete the reports and files of days before that one; returns how many reports it was."""
+        old = [run for run, day in self._runs(use_case).items() if day < before]
+        for run in old:
+            self._workspace.delete_run(uuid5(_NAMESPACE, use_case), run)
+        for page in (self._reports / use_case).glob("*.html"):
+            if page.stem < before.isoformat():
+                page.unlink()
+        return len(old)
+
+    def _runs(self, use_case: str) -> dict[UUID, date]:
+        """The reports that are filed, and of which day (UTC) each is."""
+        project = uuid5(_NAMESPACE, use_case)
+        if self._workspace.get_project(project) is None:
+            return {}
+        runs = ((run, self._workspace.get_run(project, run)) for run in self._workspace.list_runs(project))
+        return {run: found.timestamp.date() for run, found in runs if found is not None}
 
     def _project(self, use_case: str) -> Project:
         # The id follows from the name: two flows that come first at the same moment write the same project.

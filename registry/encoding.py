@@ -5,6 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+FEWEST_PER_VALUE = 10
+"""A text that fewer clients share may point to one of them: it is kept nowhere in a version."""
+RARE = "(rare)"
+"""What stands for such a text in the reference of a version; no vocabulary holds it, so that it counts as missing."""
+
 
 @dataclass(frozen=True)
 class ModelColumn:
@@ -14,21 +19,38 @@ class ModelColumn:
     vocabulary: tuple[str, ...] | None = None
 
 
-def learn_columns(frame: pd.DataFrame, names: list[str], most_categories: int = 1000) -> tuple[ModelColumn, ...]:
+def learn_columns(
+    frame: pd.DataFrame, names: list[str], most_categories: int = 1000, groups: pd.Series | None = None
+) -> tuple[ModelColumn, ...]:
     """Decide for each named column of the training frame whether it is a number or a category.
 
-    The vocabulary is ordered by frequency, then by name, and keeps the `most_categories` commonest values; rarer ones
-    count as missing.
+    The vocabulary is ordered by frequency, then by name, and keeps the `most_categories` commonest values that at least 10 rows
+    have, or rows of 10 different `groups` (e.g. the client of each row); others count as missing.
     """
-    return tuple(ModelColumn(name, _vocabulary(frame[name], most_categories)) for name in names)
+    return tuple(ModelColumn(name, _vocabulary(frame[name], most_categories, groups)) for name in names)
 
 
-def _vocabulary(values: pd.Series, most: int) -> tuple[str, ...] | None:
+def _vocabulary(values: pd.Series, most: int, groups: pd.Series | None) -> tuple[str, ...] | None:
     if pd.api.types.is_numeric_dtype(values.dtype):
         return None
-    counts = values.dropna().astype(str).value_counts()
-    ordered = sorted(counts.items(), key=lambda item: (-int(item[1]), str(item[0])))
+    given = values.notna()
+    texts = values[given].astype(str)
+    counts = texts.value_counts()
+    shared = counts if groups is None else groups[given].groupby(texts.to_numpy()).nunique(dropna=False).reindex(counts.index)
+    ordered = sorted(counts[shared >= FEWEST_PER_VALUE].items(), key=lambda item: (-int(item[1]), str(item[0])))
     return tuple(str(value) for value, _ in ordered[:most])
+
+
+def without_rare(frame: pd.DataFrame, columns: tuple[ModelColumn, ...]) -> pd.DataFrame:
+    """The frame with `RARE` in the place of every text that is not in its column's vocabulary."""
+    texts = {column.name: set(column.vocabulary) for column in columns if column.vocabulary is not None and column.name in frame}
+    folded = {name: _folded(frame[name], known) for name, known in texts.items()}
+    return frame.assign(**folded)
+
+
+def _folded(values: pd.Series, known: set[str]) -> pd.Series:
+    plain = values.astype(object)
+    return plain.where(plain.isna() | plain.map(str).isin(known), RARE)
 
 
 def encode(frame: pd.DataFrame, columns: tuple[ModelColumn, ...]) -> np.ndarray:

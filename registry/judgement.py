@@ -1,6 +1,7 @@
 """Whether a new version should replace the champion, by a paired bootstrap on rows that neither was fitted on."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 from registry import models
 from registry.bootstrap import Comparison, Undefined
@@ -27,6 +28,7 @@ class Verdict:
         interval: 90 % bootstrap interval of the challenger's metric.
         comparison: challenger against champion; positive = the challenger is better.
         margin: how much worse was still acceptable, in the metric's units.
+        live: figures of its time in shadow by name, where it had one.
     """
 
     promoted: bool
@@ -38,6 +40,7 @@ class Verdict:
     interval: tuple[float, float] | None = None
     comparison: Comparison | None = None
     margin: float | None = None
+    live: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def figures(self) -> dict[str, object]:

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import DDL, BigInteger, Column, Index, MetaData, Row, Table, Text, event
+from sqlalchemy import BigInteger, Column, Index, MetaData, Row, Table, Text
 
 import chain
-from database import UtcTime
+from database import UtcTime, append_only
 
 Action = Literal["nominate", "promote", "refuse", "rollback", "adopt", "delete"]
 MOVES: tuple[Action, ...] = ("nominate", "promote", "rollback", "adopt")
@@ -36,26 +36,7 @@ LEDGER = Table(
 _SEALED = tuple(column.name for column in LEDGER.c if column.name != "hash")
 
 
-def _guard() -> None:
-    """Have the database itself refuse to change or delete a row, whichever it is."""
-    refusal = f"{LEDGER.name} is append-only"
-    for action in ("UPDATE", "DELETE"):
-        guard = f"CREATE TRIGGER {LEDGER.name}_no_{action.lower()} BEFORE {action} ON {LEDGER.name} FOR EACH ROW "
-        sqlite = DDL(guard + f"BEGIN SELECT RAISE(ABORT, '{refusal}'); END")
-        event.listen(LEDGER, "after_create", sqlite.execute_if(dialect="sqlite"))
-    function = (
-        f"CREATE OR REPLACE FUNCTION {LEDGER.name}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{refusal}'; END $$"
-    )
-    trigger = (
-        f"CREATE TRIGGER {LEDGER.name}_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON {LEDGER.name} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {LEDGER.name}_refuse()"
-    )
-    for statement in (function, trigger):
-        event.listen(LEDGER, "after_create", DDL(statement).execute_if(dialect="postgresql"))
-
-
-_guard()
+append_only(LEDGER)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from registry.outputs import Member, Output, inverse_link, read_output
 
 MANIFEST = "scorer.json"
 REFERENCE = "reference.parquet"
+CLUSTER = "row_cluster"
+"""Column of the reference: equal numbers are rows of one client, whose errors are alike. Only where rows have clients."""
 GOLDEN = "golden.json"
 _FORMAT = 2
 

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from clock import now
+from registry.encoding import without_rare
 from registry.golden import write_golden
 from registry.metrics import METRICS, naive_class_score, naive_score
 from registry.outputs import Output
 from registry.promotion import Holdout, evaluate
-from registry.scorer import REFERENCE, Scorer, write_manifest
+from registry.scorer import CLUSTER, REFERENCE, Scorer, write_manifest
 from training.calibration import calibrate
 from training.candidates import Budget, Leaderboard, Progress
 from training.ensemble import Blend, Recipe, Workers, cook, read_recipe, stored_recipe
@@ -24,7 +25,7 @@ from training.split import Split, split
 from training.task import Part, TrainingTask
 from training.thresholds import Thresholds
 
-REFERENCE_ROWS = 2000
+REFERENCE_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def build(task: TrainingTask, parts: Split, plan: Plan, folder: Path, seed: int,
         "sometimes_absent": list(task.sometimes_absent),
         **_data_until(task, parts.holdout),
     }
-    _write_reference(task, parts.holdout, outputs, blends, folder, seed)
+    _write_reference(task, parts, outputs, blends, folder, seed)
     write_golden(folder, parts.columns, outputs)
     write_manifest(folder, parts.columns, outputs, chosen, metadata)
 
@@ -179,10 +180,16 @@ def _thresholds(
 
 
 def _write_reference(
-    task: TrainingTask, part: Part, outputs: tuple[Output, ...], blends: Mapping[str, Blend], folder: Path, seed: int
+    task: TrainingTask, parts: Split, outputs: tuple[Output, ...], blends: Mapping[str, Blend], folder: Path, seed: int
 ) -> None:
-    """A sample of the holdout with its labels: what live traffic is compared with, and what its quality is estimated from."""
-    sample = part.frame[list(task.features)].copy()
+    """A sample of the holdout with its labels: what live traffic is compared with, and what its quality is estimated from.
+
+    Texts that few share are folded, and a client is a number of this sample: it names nobody.
+    """
+    part = parts.holdout
+    sample = without_rare(part.frame[list(task.features)], parts.columns)
+    if task.entity:
+        sample[CLUSTER] = pd.factorize(part.frame[task.entity], use_na_sentinel=False)[0]
     for output in outputs:
         predictions = _predict(output, blends[output.name], part.matrix)
         if output.classes:
@@ -192,6 +199,11 @@ def _write_reference(
             sample[f"prediction_{output.name}"] = predictions
         sample[f"label_{output.name}"] = part.labels[output.name]
     sample.sample(min(REFERENCE_ROWS, len(sample)), random_state=seed).sort_index().to_parquet(folder / REFERENCE, index=False)
+
+
+def holdout_of(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Holdout:
+    """The holdout that `train` keeps for the same task, frame and seed: a version can be judged later on the same rows."""
+    return _holdout(task, split(task, frame, seed))
 
 
 def _holdout(task: TrainingTask, parts: Split) -> Holdout:

@@ -49,12 +49,15 @@ def split(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Split:
     ordered = in_order(task, frame, seed)
     development, calibration, holdout = (ordered.iloc[rows] for rows in cut(task, ordered))
     part, columns, folds = develop(task, development, seed)
-    return Split(columns, part, folds, as_part(task, calibration, columns), as_part(task, holdout, columns))
+    # Probabilities and thresholds are meant for callers with and without what some cannot give, as the rows learned from are.
+    calibrated = as_part(task, _without_some(task, calibration, seed), columns)
+    return Split(columns, part, folds, calibrated, as_part(task, holdout, columns))
 
 
 def develop(task: TrainingTask, ordered: pd.DataFrame, seed: int) -> tuple[Part, tuple[ModelColumn, ...], tuple[Fold, ...]]:
     """Rows in order as a part to search on: encoded by columns learned from them, with folds."""
-    columns = learn_columns(ordered, list(task.features))
+    persons = task.group or task.entity
+    columns = learn_columns(ordered, list(task.features), groups=ordered[persons] if persons and persons in ordered else None)
     part = as_part(task, _without_some(task, ordered, seed), columns)
     return part, columns, _folds(task, part, seed)
 

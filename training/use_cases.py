@@ -1,15 +1,18 @@
 """The four use cases as training tasks over the lake."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
+import ibis
 import numpy as np
 import pandas as pd
+from ibis.expr.types import Table
 
 from features.lake import Lake
 from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
-from features.tables import BANKS
+from features.tables import BANKS, TABLES
 from settings import settings
 from training.task import Kind, NotTrainable, TrainingTask
 from training.thresholds import CostMatrix, Thresholds, approval_threshold, risk_thresholds
@@ -95,6 +98,44 @@ def training_task(name: str, versions: dict[str, int]) -> TrainingTask:
     )
 
 
+def recorded(name: str, outputs: Sequence[str], lake: Lake, versions: dict[str, int]) -> tuple[TrainingTask, pd.DataFrame]:
+    """Task and rows that a version with these outputs was trained on, from the table versions that it recorded.
+
+    Raises:
+        NotTrainable: the rows or an output are not there any more.
+    """
+    frame = training_frame(name, lake, versions)
+    gone = [output for output in outputs if output not in frame]
+    if gone:
+        raise NotTrainable(f"{name} was trained for {', '.join(gone)} too, which catalogues/banks.toml names no more")
+    return replace(training_task(name, versions), outputs=tuple(outputs)), frame
+
+
+@cache
+def tables_of(name: str) -> tuple[str, ...]:
+    """The raw tables that a use case learns from."""
+    asked = _Asked()
+    FEATURE_SETS[name].training_frame(asked)
+    return tuple(sorted(asked.names))
+
+
+class _Asked(Mapping[str, Table]):
+    """Empty tables that note which of them an expression takes."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> Table:
+        self.names.add(name)
+        return ibis.table(TABLES[name].schema, name=name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLES)
+
+    def __len__(self) -> int:
+        return len(TABLES)
+
+
 def training_frame(name: str, lake: Lake, versions: dict[str, int]) -> pd.DataFrame:
     """Features and labels of a use case, one row per label, point in time, with labels named after the outputs.
 
@@ -108,4 +149,7 @@ def training_frame(name: str, lake: Lake, versions: dict[str, int]) -> pd.DataFr
         raise NotTrainable(f"{name}: table {error.args[0]} is not in the lake: ingest it first (make ingest)") from error
     # The engine returns rows in any order; a fixed one makes the split, and so the model, reproducible.
     ordered = frame.sort_values(["as_of", *features.key], ignore_index=True)
+    days = settings().training_days.get(name)
+    if days is not None:
+        ordered = ordered[ordered["as_of"] > ordered["as_of"].max() - pd.Timedelta(days=days)].reset_index(drop=True)
     return ordered.rename(columns=dict(zip(case.label_columns, case.outputs, strict=True)))

@@ -17,6 +17,7 @@ import settings as settings_module
 from features.refusals import RefusedFile
 from flows.score_table import ScoreTableRequest, score_file, score_table
 from flows.train_table import parse, train_table
+from registry.encoding import RARE
 from registry.models import NoChampion, load_champion
 from training.score_file import ScoreFile, UnwritableScores
 
@@ -32,6 +33,8 @@ def clients(rows: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "client": [f"=cmd|{seed}-{row}" for row in range(rows)],
+            "name": [f"NAME-{seed}-{row}" for row in range(rows)],
+            "nickname": [f"NICK-{row // 9}" for row in range(rows)],
             "age": age,
             "city": city,
             "answer": np.where(strength > 0.8, "да", "нет"),
@@ -59,6 +62,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert result.promoted, result.reason
         yield folder
     settings_module.settings.cache_clear()
+
+
+def test_a_text_that_fewer_than_ten_rows_share_is_in_nothing_that_was_stored(place: Path) -> None:
+    files = [path for path in (place / "var").rglob("*") if path.is_file()]
+    tables = [pd.read_parquet(path) for path in files if path.suffix == ".parquet"]
+    reference = next(table for table in tables if "prediction_income" in table)
+    assert set(reference["name"]) == set(reference["nickname"]) == {RARE}
+    assert set(reference["city"]) == {"Алматы", "Астана", "Шымкент"}
+    told = [*(path.read_bytes() for path in files), *(table.to_csv().encode() for table in tables)]
+    assert len(told) > 30
+    assert not [text for text in told if b"NAME-" in text or b"NICK-" in text]
 
 
 def scored(place: Path, name: str, out: Path, table: str = "next.csv") -> pd.DataFrame:

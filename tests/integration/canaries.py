@@ -11,6 +11,8 @@ from simulator.dialects import DIALECTS
 
 COUNT = 50
 CODES = [f"KNR-7Q{number:02d}" for number in range(COUNT)]
+ERASED = CODES[-5:]
+"""Clients who have everything erased in the end."""
 NAMES = [f"Канарейкин-{number:02d} Алдияр" for number in range(COUNT)]
 PERSON_NUMBERS = [f"88022950{number:04d}" for number in range(1, COUNT + 1)]
 PHONES = [f"7075553{number * 97:04d}" for number in range(1, COUNT + 1)]

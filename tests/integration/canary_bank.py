@@ -50,6 +50,7 @@ def main() -> None:
         drift(DriftRequest(use_case=use_case))
     aggregate(AggregateRequest(period=MONTH))
     _serve("partners")
+    _serve("erasure")
 
 
 def _refused_files(raw: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pushes the canaries through the services: `python -m tests.integration.canary_services clients|partners`.
+"""Pushes the canaries through the services: `python -m tests.integration.canary_services clients|partners|erasure`.
 
 The answers of partners and auditors and everything that was refused are written to `var/answers`, one JSON line each.
 """
@@ -23,10 +23,11 @@ from bentos.serving.backend import Backend
 from clock import now
 from consent_api.app import create_app, guarded, open_service
 from consent_api.callers.issuers import OWN, development
+from consent_api.retention import Policy, retain
 from consent_api.service import Service
 from edge import logs
 from settings import Settings, settings
-from tests.integration.canaries import CODES, NAMES, PERSON_NUMBERS, PHONES
+from tests.integration.canaries import CODES, ERASED, NAMES, PERSON_NUMBERS, PHONES
 
 COMPANIES = ("dala-market", "jolda-travel")
 TYPES = ["category_spending", "average_bill"]
@@ -79,6 +80,17 @@ def partners() -> None:
             call("GET", "/audit/export", keep=True, params=query, headers=auditor).raise_for_status()
         for number in PERSON_NUMBERS:
             call("GET", "/audit", params={"actor": number, number: 1}, headers=auditor)
+
+
+def erasure() -> None:
+    """What staff and the retention do for clients who want to be forgotten."""
+    config = settings()
+    service = open_service(config)
+    with _consents(service, config) as call:
+        staff = {"X-API-Key": service.keyring.issue("staff", "aigerim", now())}
+        for code in ERASED:
+            call("POST", f"/client/{code}/erasure", headers=staff).raise_for_status()
+        retain(service.store, Policy.of(config), now())
 
 
 def _reports(company: str) -> Iterator[str]:
@@ -190,4 +202,4 @@ def _mistakes(call: Caller, paths: tuple[str, ...], who: str, key: dict[str, str
 
 if __name__ == "__main__":
     logs.install("canary-services", "INFO")
-    {"clients": clients, "partners": partners}[sys.argv[1]]()
+    {"clients": clients, "partners": partners, "erasure": erasure}[sys.argv[1]]()

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -14,9 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection, text
 
+from database import open_database
 from features.lake import Lake
 from monitoring.batches import features_of
+from monitoring.draining import reading
 from registry.models import USE_CASES
 
 ROOT = Path(__file__).parents[2]
@@ -86,18 +88,22 @@ def wait_until_ready(url: str, seconds: float = 90) -> None:
     pytest.fail(f"{url} was not ready within {seconds:.0f} s")
 
 
+def journal(environment: dict[str, str]) -> Connection:
+    return reading(open_database(f"sqlite:///{environment['OPORA_VAR']}/journal.db"))
+
+
 def journal_rows(environment: dict[str, str]) -> int:
-    with sqlite3.connect(Path(environment["OPORA_VAR"]) / "journal.db") as connection:
-        return connection.execute("SELECT count(*) FROM journal WHERE status = 'ok'").fetchone()[0]
+    with journal(environment) as connection:
+        return connection.execute(text("SELECT count(*) FROM journal WHERE status = 'ok'")).scalar_one()
 
 
 def journal_row(environment: dict[str, str], score_id: str) -> tuple[str, str, dict[str, Any]]:
     """Use case, model version and features by name of a score that was answered."""
-    with sqlite3.connect(Path(environment["OPORA_VAR"]) / "journal.db") as connection:
-        found = connection.execute(
-            "SELECT use_case, model_version, features FROM journal WHERE score_id = ?", (score_id,)
-        ).fetchone()
-        layouts = {layout: json.loads(names) for layout, names in connection.execute("SELECT layout, names FROM journal_layouts")}
+    with journal(environment) as connection:
+        query = text("SELECT use_case, model_version, features FROM journal WHERE score_id = :score_id")
+        found = connection.execute(query, {"score_id": score_id}).first()
+        names_of = connection.execute(text("SELECT layout, names FROM journal_layouts"))
+        layouts = {layout: json.loads(names) for layout, names in names_of}
     assert found is not None, f"score {score_id} was answered but is not in the journal"
     use_case, version, features = found
     return use_case, version, features_of(features, layouts)

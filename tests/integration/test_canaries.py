@@ -19,7 +19,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from tests.integration.canaries import CODES, NAMES, PERSON_NUMBERS, PHONES
+from tests.integration.canaries import CODES, ERASED, NAMES, PERSON_NUMBERS, PHONES
 from tests.integration.traces import found_in
 
 pytestmark = pytest.mark.integration
@@ -31,7 +31,7 @@ HOLDERS = {
     "lake": ("the tables, and the quarantine of their bad rows", {*CODES, *SURNAMES, *PERSON_NUMBERS, *PHONES}),
     "journal.db": ("every score with whose and from what, so that labels can be joined to it", {*CODES, *PHONES}),
     "online.db": ("what the services know of a client", {*CODES}),
-    "consent.db": ("who consented to what, and how a client is told", {*CODES}),
+    "consent.db": ("who consented to what, and how a client is told", {*CODES} - {*ERASED}),
 }
 """The places under `var` that hold clients: why, and which canaries have to be found there. No other file may hold one."""
 CLEAN = ("mlflow.db", "mlartifacts", "prefect", "evidently", "reports", "output", "answers", "withdrawals", "anchors")
@@ -90,7 +90,8 @@ def found(var: Path) -> dict[str, Counter[str]]:
 
 
 def _holder(path: str) -> str | None:
-    return next((holder for holder in HOLDERS if Path(path).parts[0].removesuffix("-wal").removesuffix("-shm") == holder), None)
+    place = Path(path).parts[0].removesuffix("-wal").removesuffix("-shm").removesuffix(".spools")
+    return next((holder for holder in HOLDERS if place == holder), None)
 
 
 def test_p23_no_canary_is_in_logs_mlflow_prefect_evidently_errors_or_exports(found: dict[str, Counter[str]]) -> None:
@@ -104,6 +105,13 @@ def test_p23_the_places_that_hold_clients_are_seen_to_hold_them(found: dict[str,
     there = set().union(*(hits for path, hits in found.items() if _holder(path) == holder))
     _why, expected = HOLDERS[holder]
     assert expected - there == set()
+
+
+def test_p21_who_was_erased_is_in_the_banks_own_places_only(found: dict[str, Counter[str]]) -> None:
+    """In no row, page or log of the consent service, no artifact, report or export; tables and scores follow the bank's rules."""
+    kept = {holder for path, hits in found.items() if set(ERASED) & set(hits) for holder in [_holder(path)]}
+    assert {"raw", "lake", "journal.db", "online.db"} <= kept
+    assert kept.isdisjoint({"consent.db", None})
 
 
 def _as_sqlite(path: Path, text: str) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from prefect import get_client
@@ -24,42 +23,22 @@ from monitoring.journal import Journal
 from monitoring.workspace import ReportWorkspace
 from registry import models, promotion
 from settings import Settings
-from training.candidates import Budget
-from training.fit import train
-from training.task import TrainingTask
+from tests.monitoring.incomes import clients
+from training.fit import Trained
 
 pytestmark = pytest.mark.integration
 
 
-def clients(rows: int, seed: int, inflation: float = 1.0) -> pd.DataFrame:
-    """Clients whose income follows their spending."""
-    rng = np.random.default_rng(seed)
-    spending = rng.lognormal(11, 0.6, rows)
-    return pd.DataFrame(
-        {
-            "client_code": [f"CANARY-{index}" for index in range(rows)],
-            "spending": spending * inflation,
-            "city": rng.choice(["Алматы", "Астана"], rows),
-            "income": spending * 2.5 * rng.lognormal(0, 0.15, rows),
-            "as_of": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(rows), "h"),
-        }
-    )
-
-
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def config(tmp_path_factory: pytest.TempPathFactory, income_model: Trained) -> Iterator[Settings]:
     """A `var` of this module's own with an income champion and a Prefect server."""
     var = tmp_path_factory.mktemp("var")
     with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
         patch.setenv("OPORA_VAR", str(var))
         settings_module.settings.cache_clear()
-        task = TrainingTask("income", ("income",), "regression", "wmae", ("spending", "city"), time="as_of", positive=True)
-        folder = var / "scorer"
-        folder.mkdir()
-        trained = train(task, clients(1500, 1), folder, Budget(2, 30), 1, lambda share, sentence: None)
         with models.training_run("income", "test") as run_id:
-            version = models.log(trained.folder, run_id, "income")
-        assert promotion.gate("income", version, trained.holdout).promoted
+            version = models.log(income_model.folder, run_id, "income")
+        assert promotion.gate("income", version, income_model.holdout).promoted
         yield settings_module.settings()
     settings_module.settings.cache_clear()
 

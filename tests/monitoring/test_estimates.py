@@ -1,9 +1,8 @@
 """Estimates over the journal: what they learn from, when they are refused, and how they are judged later."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
-import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
@@ -12,60 +11,17 @@ from monitoring.companions import companions
 from monitoring.estimates import coverage, judge_estimates, record_estimate
 from monitoring.estimation import Estimated, NotEstimable
 from monitoring.journal import Journal, JournalRow
-from monitoring.labels import Label, record_labels
+from monitoring.labels import record_labels
+from monitoring.loss import reference_quality
 from monitoring.maturity import matured_window
-from monitoring.quality import estimated, realised, reference_metric
-from registry.encoding import ModelColumn
-from registry.outputs import Output
+from monitoring.quality import estimated, realised
 from registry.scorer import Scorer
-from settings import Settings
-
-NOW = datetime(2026, 6, 30, tzinfo=UTC)
-MONTH = timedelta(days=30)
-CONFIG = Settings(label_maturity_days={"fraud": 30.0, "prescoring": 120.0})
+from tests.monitoring.frauds import CONFIG, MONTH, NOW, drawn, journalled, scorer
 
 
 @pytest.fixture
 def engine(database_url: str) -> Engine:
     return open_database(database_url)
-
-
-def drawn(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A feature, the probability it gives, and what happened."""
-    rng = np.random.default_rng(seed)
-    feature = rng.normal(0, 1, rows)
-    probability = 1 / (1 + np.exp(1.5 - 1.3 * feature))
-    return feature, probability, (rng.random(rows) < probability).astype(float)
-
-
-def scorer(power: float = 1.0, labelled: bool = True) -> Scorer:
-    """A version whose stored reference states `power`-th powers of the true probabilities."""
-    feature, probability, label = drawn(2000, 1)
-    reference = pd.DataFrame({"x": feature, "prediction_fraud": probability**power})
-    if labelled:
-        reference["label_fraud"] = label
-    return Scorer((ModelColumn("x"),), (Output("fraud", "logit", ()),), {}, {}, {}, reference)
-
-
-def journalled(engine: Engine, since: datetime, seed: int, power: float = 1.0, rows: int = 500) -> list[Label]:
-    """Scores of the 29 days from `since`; gives their labels."""
-    feature, probability, label = drawn(rows, seed)
-    scores = [
-        JournalRow(
-            use_case="fraud",
-            source="api",
-            features={"x": float(x)},
-            score={"fraud": float(p**power)},
-            decision={"fraud": "high" if p > 0.8 else "low"},
-            model_version="3",
-            latency_ms=1.0,
-            ts=since + timedelta(days=29) * (index / rows),
-        )
-        for index, (x, p) in enumerate(zip(feature, probability, strict=True))
-    ]
-    with Journal(engine) as journal:
-        journal.write(scores)
-    return [Label(float(y), row.score_id, labelled_at=row.ts + MONTH) for y, row in zip(label, scores, strict=True)]
 
 
 def test_an_estimate_is_judged_once_by_what_is_realised_later(engine: Engine) -> None:
@@ -113,7 +69,7 @@ def test_an_empty_window_and_one_of_a_row_say_so(engine: Engine, rows: int) -> N
     journalled(engine, NOW - MONTH, 6, rows=rows)
     found = estimated(engine, "fraud", "3", NOW - MONTH, NOW, scorer(), CONFIG)
     assert isinstance(found, NotEstimable)
-    assert reference_metric("fraud", scorer(labelled=False)) is None
+    assert reference_quality("fraud", scorer(labelled=False)) is None
 
 
 def test_the_alert_rate_stands_beside_the_review_capacity(engine: Engine) -> None:

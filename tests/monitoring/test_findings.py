@@ -9,6 +9,7 @@ import pytest
 from clock import now
 from monitoring.drift import DriftLimits, DriftOutcome, Model, drift_report
 from monitoring.findings import clock_findings, staleness_findings
+from registry.encoding import ModelColumn, without_rare
 
 FEATURES = ["amount", "balance", "city", "flag"]
 MODEL = Model(FEATURES, ["prediction_fraud"])
@@ -114,3 +115,23 @@ def test_old_online_features_are_told_from_the_limit_on(days: float, stale: bool
     found = staleness_findings(until - timedelta(days=days), until, timedelta(days=7))
     assert [finding.kind for finding in found] == (["stale"] if stale else [])
     assert staleness_findings(None, until, timedelta(days=7)) == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_texts_that_a_version_does_not_store_are_no_drift_and_no_finding(share: float) -> None:
+    def named(count: int, seed: int) -> pd.DataFrame:
+        known = np.random.default_rng(seed).random(count) < share
+        return rows(count, seed).assign(city=np.where(known, "Алматы", [f"{seed}-{index}" for index in range(count)]))
+
+    outcome = compare(named(500, 2), without_rare(named(1500, 1), (ModelColumn("city", ("Алматы",)),)))
+    assert (outcome.drifted, outcome.findings) == ((), ())
+
+
+def test_a_value_that_is_new_and_frequent_is_found_beside_texts_that_are_not_stored() -> None:
+    reference = without_rare(rows(1500, 1), (ModelColumn("city", ("Алматы", "Астана")),))
+    seen = rows(500, 2)
+    assert "categories" in {kind for kind, _ in kinds(compare(seen, reference))}  # a third of the rows: it cannot have been rare
+    few = seen.assign(city=seen["city"].replace("Шымкент", "Астана"))
+    few.loc[few.index < 6, "city"] = "Тараз"
+    assert compare(few, reference.assign(city=reference["city"].replace("(rare)", "Астана"))).findings != ()
+    assert "categories" not in {kind for kind, _ in kinds(compare(few, reference))}  # six of it may have been among the rare

@@ -7,12 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from prefect import get_client
 from prefect.testing.utilities import prefect_test_harness
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 import settings as settings_module
 from clock import now
@@ -21,48 +20,29 @@ from features.refusals import RefusedFile
 from flows.labels import LabelsRequest, join_file, labels
 from flows.quality import QualityRequest, quality
 from monitoring.batch import batch_rows
-from monitoring.estimation import NotEstimable
+from monitoring.estimates import ESTIMATES
+from monitoring.estimation import Estimated
 from monitoring.journal import Journal
 from monitoring.rows import JOURNAL
 from registry import models, promotion
 from settings import Settings
-from training.candidates import Budget
-from training.fit import train
-from training.task import TrainingTask
+from tests.monitoring.incomes import clients
+from training.fit import Trained
 
 pytestmark = pytest.mark.integration
 SCORED = now() - timedelta(days=45)
 
 
-def clients(rows: int, seed: int) -> pd.DataFrame:
-    """Clients whose income follows their spending."""
-    rng = np.random.default_rng(seed)
-    spending = rng.lognormal(11, 0.6, rows)
-    return pd.DataFrame(
-        {
-            "client_code": [f"{seed}-{index}" for index in range(rows)],
-            "spending": spending,
-            "city": rng.choice(["Алматы", "Астана"], rows),
-            "income": spending * 2.5 * rng.lognormal(0, 0.15, rows),
-            "as_of": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(rows), "h"),
-        }
-    )
-
-
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def config(tmp_path_factory: pytest.TempPathFactory, income_model: Trained) -> Iterator[Settings]:
     """A `var` of this module's own with an income champion, its scores of 45 days ago and of now, and a Prefect server."""
     var = tmp_path_factory.mktemp("var")
     with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
         patch.setenv("OPORA_VAR", str(var))
         settings_module.settings.cache_clear()
-        task = TrainingTask("income", ("income",), "regression", "wmae", ("spending", "city"), time="as_of", positive=True)
-        folder = var / "scorer"
-        folder.mkdir()
-        trained = train(task, clients(2000, 1), folder, Budget(2, 30), 1, lambda share, sentence: None)
         with models.training_run("income", "test") as run_id:
-            version = models.log(trained.folder, run_id, "income")
-        assert promotion.gate("income", version, trained.holdout).promoted
+            version = models.log(income_model.folder, run_id, "income")
+        assert promotion.gate("income", version, income_model.holdout).promoted
         score(settings_module.settings(), clients(400, 2), SCORED)
         score(settings_module.settings(), clients(300, 3), now())
         yield settings_module.settings()
@@ -101,12 +81,16 @@ def events(name: str) -> list[dict[str, Any]]:
     return []
 
 
-def test_without_labels_the_error_of_amounts_is_neither_realised_nor_estimated(config: Settings) -> None:
+def test_without_labels_the_error_of_amounts_is_estimated_from_the_holdout_and_kept(config: Settings) -> None:
     result = quality(QualityRequest(use_case="income"))
     assert result.realised.value is None
-    assert isinstance(result.estimated, NotEstimable)
+    assert isinstance(result.estimated, Estimated)
     assert result.reference is not None
+    assert result.estimated.low < result.reference < result.estimated.high  # the clients are like those of the holdout
     assert not result.alarm
+    with open_database(config.database("journal")).connect() as connection:
+        (kept,) = connection.execute(select(ESTIMATES)).all()
+    assert (kept.metric, kept.value, kept.rows) == ("wmae", result.estimated.value, 300)
 
 
 def test_a_file_of_labels_gives_the_realised_metric_and_the_coverage_of_the_intervals(config: Settings, tmp_path: Path) -> None:

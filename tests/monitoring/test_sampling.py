@@ -55,8 +55,8 @@ def test_any_part_of_the_window_is_drawn_as_often_as_its_share(engine: Engine, i
 def test_neither_ids_nor_features_of_the_other_rows_are_read(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(engine, new_score_ids(ROWS))
     parsed: list[str] = []
-    read = history.features_of
-    monkeypatch.setattr(history, "features_of", lambda text, layouts: parsed.append(text) or read(text, layouts))
+    read = history._table
+    monkeypatch.setattr(history, "_table", lambda texts, layouts: parsed.extend(texts) or read(texts, layouts))
     fetched: list[int] = []
     event.listen(engine, "after_cursor_execute", lambda *said: fetched.append(1))
     with Journal(engine) as journal:

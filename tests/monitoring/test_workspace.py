@@ -54,6 +54,20 @@ def test_the_days_that_are_filed_are_known(tmp_path: Path) -> None:
     assert ReportWorkspace(tmp_path).days("fraud") == {date(2026, 3, 1), date(2026, 3, 4)}
 
 
+def test_reports_of_days_before_the_limit_are_deleted_with_their_files(tmp_path: Path) -> None:
+    workspace = ReportWorkspace(tmp_path)
+    for use_case in ("fraud", "income"):
+        for day in (1, 2, 3):
+            workspace.file(use_case, "3", Watched(AT.replace(day=day), None, "0 current rows", (), {}))
+    assert workspace.discard("fraud", date(2026, 3, 3)) == 2
+    assert workspace.discard("fraud", date(2026, 3, 3)) == 0
+    assert (workspace.days("fraud"), len(workspace.days("income"))) == ({date(2026, 3, 3)}, 3)
+    pages = {
+        use_case: sorted(path.name for path in (tmp_path / "reports" / use_case).iterdir()) for use_case in ("fraud", "income")
+    }
+    assert (pages["fraud"], len(pages["income"])) == (["2026-03-03.html"], 3)
+
+
 def test_the_dashboard_has_each_panel_once(tmp_path: Path) -> None:
     for at in (AT, AT.replace(day=2)):
         filed = ReportWorkspace(tmp_path).file("prescoring", "3", watched(at))
@@ -68,6 +82,21 @@ def test_the_report_is_also_a_standalone_file_of_its_day_under_5_mb(tmp_path: Pa
     filed = ReportWorkspace(tmp_path).file("fraud", "3", watched(AT, shift=2.0))
     assert filed.html == tmp_path / "reports" / "fraud" / "2026-03-01.html"
     assert filed.html.read_text(encoding="utf-8").lstrip().startswith("<!DOCTYPE html>")
+    assert filed.html.stat().st_size < 5_000_000
+
+
+def test_long_names_and_long_texts_in_every_column_keep_the_file_under_5_mb(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    names = [f"{'очень длинное название признака ' * 4}{number}" for number in range(35)]
+    texts = [f"{number} {'весьма многословное значение ' * 10}" for number in range(20)]
+    sides = []
+    for _ in range(2):
+        numbers = pd.DataFrame(rng.lognormal(8, 3, (500, 10)), columns=names[:10])
+        words = pd.DataFrame(rng.choice(texts, (500, 25)), columns=names[10:])
+        sides.append(pd.concat([numbers, words], axis=1).assign(prediction_fraud=rng.random(500)))
+    outcome = drift_report(*sides, Model(names, ["prediction_fraud"]), DriftLimits())
+    filed = ReportWorkspace(tmp_path).file("fraud", "3", Watched(AT, outcome, "", outcome.findings, {}))
+    assert filed.html is not None
     assert filed.html.stat().st_size < 5_000_000
 
 

@@ -1,0 +1,70 @@
+"""The newest days of a use case in the journal: what has surged, and which columns have broken since."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+from sqlalchemy import Engine
+
+from monitoring import history
+from monitoring.chance import quality_level
+from monitoring.columns import pair_columns
+from monitoring.draining import reading
+from monitoring.findings import BROKEN, Finding, column_findings, schema_findings
+from monitoring.outcomes import features_of_rows
+from monitoring.standing import told_before
+from monitoring.surges import BEFORE_DAYS, NEWEST_DAYS, Surge, surges
+from registry.loading import LoadedModel
+from settings import Settings
+
+_MOST = 30_000
+_FEWEST = 100
+_SAME_EVENING = timedelta(hours=12)
+"""A report that is made again within this time says the same again; later a surge that was told is no news."""
+
+
+@dataclass(frozen=True)
+class Lately:
+    """What the newest days show that a month hides.
+
+    Attributes:
+        surges: value ranges that have become more frequent, the most surprising first.
+        broken: findings on columns that seem to be broken, in words.
+    """
+
+    surges: tuple[Surge, ...] = ()
+    broken: tuple[Finding, ...] = ()
+
+
+NOTHING = Lately()
+"""Nothing was looked at, or nothing is new."""
+
+
+def lately(model: LoadedModel, engine: Engine, until: datetime, config: Settings) -> Lately:
+    """Judge the three days before `until` by the 21 before them, whichever version gave the scores, and by the reference."""
+    since = until - timedelta(days=NEWEST_DAYS + BEFORE_DAYS)
+    with reading(engine) as connection:
+        rows = history.sample(connection, model.use_case, None, (since, until), _MOST, config.seed).frame
+    if rows.empty:
+        return NOTHING
+    moments = pd.to_datetime(rows["ts"], utc=True)
+    features = features_of_rows(rows)
+    features = features[[name for name in model.scorer.columns if name in features]]
+    optional = set(model.scorer.metadata.get("sometimes_absent", ()))
+    told = told_before(engine, model.use_case, since, until - _SAME_EVENING)
+    newest = features[(moments >= until - timedelta(days=NEWEST_DAYS)).to_numpy()]
+    if (until - moments.min()) < timedelta(days=NEWEST_DAYS - 1):
+        return NOTHING
+    return Lately(
+        surges=tuple(surges(features, rows["client_id"], moments, until, config.drift_surge, without=optional | told)),
+        broken=tuple(_broken(model.scorer.reference, newest, [name for name in model.scorer.columns if name not in optional])),
+    )
+
+
+def _broken(reference: pd.DataFrame, newest: pd.DataFrame, names: list[str]) -> list[Finding]:
+    if len(newest) < _FEWEST or reference.empty:
+        return []  # the caller has seen to it that they are of several days: within one the day of the week is constant
+    level = quality_level(len(names))
+    found = schema_findings(reference, newest, names)
+    found += [one for pair in pair_columns(reference, newest, names) for one in column_findings(pair, level)]
+    return [one for one in found if one.kind in BROKEN]

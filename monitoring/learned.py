@@ -1,0 +1,77 @@
+"""What an estimate learns from: matured labelled scores of a version, or the labelled sample of its holdout."""
+
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Engine
+
+from monitoring.amounts import enough
+from monitoring.error_model import Amounts
+from monitoring.estimation import Rows, learnable
+from monitoring.outcomes import features_of_rows, labelled
+from registry.encoding import encode
+from registry.scorer import CLUSTER, Scorer
+
+_MOST = 5000
+
+
+def learned_from(engine: Engine, use_case: str, version: str, scorer: Scorer, until: datetime) -> Rows | None:
+    """Probabilities with labels: the newest before `until` where they suffice, else the reference's; None without labels."""
+    newest = labelled(engine, use_case, version, None, until, _MOST, newest=True)
+    if set(newest.labels) == set(scorer.outputs):
+        rows = Rows(encode(newest.features, scorer.columns_), newest.predictions, newest.labels)
+        if learnable(rows):
+            return rows
+    return reference_rows(scorer)
+
+
+def learned_amounts(engine: Engine, use_case: str, version: str, scorer: Scorer, until: datetime) -> Amounts | None:
+    """Amounts with labels: the newest before `until` where they suffice, else the reference's; None without labels."""
+    newest = labelled(engine, use_case, version, None, until, _MOST, newest=True)
+    for output, labels in newest.labels.items():
+        rows = amounts_of(scorer, newest.frame, newest.predictions[output], labels)
+        if enough(rows):
+            return rows
+    return reference_amounts(scorer)
+
+
+def reference_rows(scorer: Scorer) -> Rows | None:
+    """The sample of the holdout that is stored with a version; None for one that was stored without labels."""
+    reference = scorer.reference
+    if not _labelled(scorer):
+        return None
+    predictions = {output: reference[f"prediction_{output}"].to_numpy(dtype="float64") for output in scorer.outputs}
+    labels = {output: reference[f"label_{output}"].to_numpy(dtype="float64") for output in scorer.outputs}
+    return Rows(encode(reference, scorer.columns_), predictions, labels)
+
+
+def reference_amounts(scorer: Scorer) -> Amounts | None:
+    """The same sample of a model of amounts."""
+    rows = reference_rows(scorer)
+    if rows is None:
+        return None
+    ((output, labels),) = rows.labels.items()
+    reference = scorer.reference
+    clients = reference[CLUSTER].to_numpy() if CLUSTER in reference else np.arange(len(reference))
+    low, high = scorer.interval(output, reference)
+    return Amounts(rows.matrix, rows.predictions[output], low, high, labels, clients, np.zeros(len(reference)))
+
+
+def amounts_of(scorer: Scorer, frame: pd.DataFrame, predictions: np.ndarray, labels: np.ndarray) -> Amounts:
+    """Rows of the journal of a model of one amount, with the intervals of their predictions; `labels` may be all NaN."""
+    (output,) = scorer.outputs
+    features, ts = features_of_rows(frame), pd.to_datetime(frame["ts"], utc=True).dt
+    low, high = scorer.interval(output, features)
+    months = (ts.year * 12 + ts.month).to_numpy()
+    return Amounts(encode(features, scorer.columns_), predictions, low, high, labels, clients_of(frame), months)
+
+
+def clients_of(frame: pd.DataFrame) -> np.ndarray:
+    """A number for each client of rows of the journal; a row without one stands alone."""
+    clients = frame["client_id"].astype("object").fillna(frame["score_id"])
+    return np.asarray(pd.factorize(clients)[0])
+
+
+def _labelled(scorer: Scorer) -> bool:
+    return all(f"label_{output}" in scorer.reference for output in scorer.outputs)

@@ -1,0 +1,53 @@
+"""What the runner puts in place: schedules that the server plans, automations that stay single, missed nights seen once."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.states import Scheduled
+from prefect.testing.utilities import prefect_test_harness
+
+from clock import now
+from flows.deployments import deployments
+from flows.missed import forget_missed
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[SyncPrefectClient]:
+    with prefect_test_harness(), get_client(sync_client=True) as client:
+        yield client
+
+
+def test_of_a_weeks_missed_nights_the_newest_of_each_use_case_is_left(client: SyncPrefectClient) -> None:
+    (drift,) = [one for one in deployments() if one.name == "drift"]
+    deployment_id = drift.apply()
+    week = {"start_time": (now() - timedelta(days=7)).isoformat(), "end_time": now().isoformat(), "min_runs": 7, "max_runs": 100}
+    assert client._client.post(f"/deployments/{deployment_id}/schedule", json=week).is_success
+    yesterday = now() - timedelta(days=1)
+    parameters = {"request": {"use_case": "fraud"}}
+    by_hand = client.create_flow_run_from_deployment(deployment_id, parameters=parameters, state=Scheduled(yesterday))
+    before = [run for run in client.read_flow_runs() if run.expected_start_time < now()]
+    assert len(before) >= 4 * 6 + 1
+    assert forget_missed(now()) == len(before) - 5
+    left = [run for run in client.read_flow_runs() if run.expected_start_time < now()]
+    assert sorted(run.parameters["request"]["use_case"] for run in left if run.id != by_hand.id) == [
+        "fraud",
+        "income",
+        "prescoring",
+        "recommendation",
+    ]
+    assert by_hand.id in {run.id for run in left}
+    assert all(now() - run.expected_start_time < timedelta(days=1) for run in left if run.id != by_hand.id)
+    assert forget_missed(now()) == 0
+
+
+def test_deploying_again_leaves_one_automation_for_each_kind_of_event(client: SyncPrefectClient) -> None:
+    (respond,) = [one for one in deployments() if one.name == "respond"]
+    for _ in range(2):
+        respond.apply()
+    found = client._client.post("/automations/filter", json={}).json()
+    assert sorted(one["name"] for one in found) == ["respond to drift", "respond to quality"]

@@ -1,0 +1,62 @@
+"""A fraud model whose probabilities are known to be right or wrong, and its scores with their labels."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Engine
+
+from monitoring.journal import Journal, JournalRow
+from monitoring.labels import Label
+from registry.encoding import ModelColumn
+from registry.loading import LoadedModel
+from registry.outputs import Output
+from registry.scorer import Scorer
+from settings import Settings
+
+NOW = datetime(2026, 6, 30, tzinfo=UTC)
+MONTH = timedelta(days=30)
+CONFIG = Settings(label_maturity_days={"fraud": 30.0, "prescoring": 120.0})
+
+
+def drawn(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A feature, the probability it gives, and what happened."""
+    rng = np.random.default_rng(seed)
+    feature = rng.normal(0, 1, rows)
+    probability = 1 / (1 + np.exp(1.5 - 1.3 * feature))
+    return feature, probability, (rng.random(rows) < probability).astype(float)
+
+
+def scorer(power: float = 1.0, labelled: bool = True) -> Scorer:
+    """A version whose stored reference states `power`-th powers of the true probabilities."""
+    feature, probability, label = drawn(2000, 1)
+    reference = pd.DataFrame({"x": feature, "prediction_fraud": probability**power})
+    if labelled:
+        reference["label_fraud"] = label
+    return Scorer((ModelColumn("x"),), (Output("fraud", "logit", ()),), {}, {}, {}, reference)
+
+
+def journalled(engine: Engine, since: datetime, seed: int, power: float = 1.0, rows: int = 500) -> list[Label]:
+    """Scores of the 29 days from `since`; gives their labels."""
+    feature, probability, label = drawn(rows, seed)
+    scores = [
+        JournalRow(
+            use_case="fraud",
+            source="api",
+            features={"x": float(x)},
+            score={"fraud": float(p**power)},
+            decision={"fraud": "high" if p > 0.8 else "low"},
+            model_version="3",
+            latency_ms=1.0,
+            ts=since + timedelta(days=29) * (index / rows),
+        )
+        for index, (x, p) in enumerate(zip(feature, probability, strict=True))
+    ]
+    with Journal(engine) as journal:
+        journal.write(scores)
+    return [Label(float(y), row.score_id, labelled_at=row.ts + MONTH) for y, row in zip(label, scores, strict=True)]
+
+
+def model() -> LoadedModel:
+    """That version as a service has it."""
+    return LoadedModel("fraud", "3", scorer(), "", NOW, "memory")
