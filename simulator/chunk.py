@@ -21,9 +21,10 @@ from simulator.sessions import Sessions, make_sessions
 from simulator.transfers import Transfers, make_transfers
 from simulator.world import World
 
-PEOPLE, INCOMES, VERIFIED, OFFERS, PURCHASES, TRANSFERS, PAYMENTS, FRAUD, LABELS, SESSIONS, APPLICATIONS, EXPORTS, DIRT = range(
-    13
-)
+(
+    PEOPLE, INCOMES, VERIFIED, OFFERS, PURCHASES, TRANSFERS, PAYMENTS, FRAUD, LABELS, SESSIONS, APPLICATIONS, EXPORTS, DIRT,
+    SHIFT, DELAY,
+) = range(15)  # fmt: skip
 """Random streams of a chunk, one per subject."""
 
 

@@ -1,4 +1,4 @@
-"""Fraud in three styles, and the labels that arrive late.
+"""Fraud in three styles, and the labels that arrive late; the fourth style, small amounts, comes with a shift only.
 
 Compromised destination: a merchant's account gets payments of ordinary size from many clients for some weeks. Large amounts: a
 gang talks clients into big payments to its mules. Taken-over client: a stranger's phone, a burst of logins, unusual payments.
@@ -31,7 +31,7 @@ LARGE_RATE = 0.0118
 """Payments of the large style a client and month."""
 TAKEOVER_RATE = 0.0024
 """Taken-over clients a client and month."""
-STYLES = ("none", "compromised destination", "large amounts", "taken-over client")
+STYLES = ("none", "compromised destination", "large amounts", "taken-over client", "small amounts")
 MONTH = 30.4
 
 
@@ -117,6 +117,18 @@ def make_labels(rng: Generator, calendar: Calendar, payments: Payments) -> Label
     known = np.flatnonzero(reported < calendar.end)
     known = known[np.argsort(reported[known], kind="stable")]
     return Labels(known, fraud[known].astype(np.int64), reported[known])
+
+
+def late_labels(rng: Generator, calendar: Calendar, payments: Payments, days: tuple[float, float]) -> Labels:
+    """Every payment is judged so many days after it was made, from the first of `days` to the second, whatever it was.
+
+    A payment's delay depends on its place in time alone: what is made later changes nothing of what was made before.
+    """
+    delay = days[0] + (days[1] - days[0]) * rng.random(len(payments))
+    reported = payments.moment + (delay * DAY).astype(np.int64)
+    known = np.flatnonzero(reported < calendar.end)
+    known = known[np.argsort(reported[known], kind="stable")]
+    return Labels(known, (payments.style[known] != HONEST).astype(np.int64), reported[known])
 
 
 def takeover_logins(rng: Generator, takeovers: Takeovers) -> tuple[Ints, Ints]:

@@ -11,7 +11,7 @@ from simulator.sampling import DAY, Choices, Floats, Ints, chance, noise, spread
 from simulator.seasons import Calendar, Timing
 from simulator.world import MERCHANTS, MULES, Bursts, World
 
-HONEST, COMPROMISED, LARGE, TAKEOVER = range(4)
+HONEST, COMPROMISED, LARGE, TAKEOVER, SMALL = range(5)
 """Fraud style of a payment; HONEST is none."""
 NO_CAMPAIGN = -1
 
