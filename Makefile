@@ -22,9 +22,9 @@ export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
 export OMP_WAIT_POLICY := PASSIVE
 
 SERVICES := prefect mlflow evidently consent income prescoring recommendation fraud flows
-PACKAGES := settings.py chain.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows bench
+PACKAGES := settings.py chain.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows scenarios bench
 
-.PHONY: up serve pipeline ingest train score reproduce rollback ledger delete-version push labels backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-consent bench-aggregates bench-monitoring lock clean
+.PHONY: up serve pipeline ingest train score reproduce loop rollback ledger delete-version push labels scenario backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-consent bench-aggregates bench-monitoring lock clean
 
 up: $(VENV)/.runtime | $(PREFECT_HOME) ## the whole bank: data, models, services, addresses; Ctrl-C stops it
 	@exec honcho start
@@ -55,6 +55,9 @@ reproduce: $(VENV)/.runtime ## make reproduce VERSION=income/3: train it again a
 labels: $(VENV)/.runtime | $(PREFECT_HOME) ## make labels FILE=chargebacks.csv: what became of scores, joined to the journal
 	@python -m flows.labels --file "$(FILE)"
 
+loop: $(VENV)/.runtime ## what drift and lost quality have led to, newest first: decisions, challengers, the gate's word
+	@python -m monitoring.loop_log
+
 rollback: $(VENV)/.runtime ## make rollback MODEL=income [TO=3] [REASON="..."]: back to the champion before
 	@python -m registry.rollback --model "$(MODEL)" --to "$(TO)" --reason "$(REASON)"
 
@@ -70,6 +73,9 @@ push: $(VENV)/.runtime | $(PREFECT_HOME) ## recommendations and push texts of ev
 backfill: $(VENV)/.runtime ## the drift reports of the journal's past days that have none yet, for the dashboards
 	@python -m flows.backfill
 
+scenario: $(VENV)/.runtime | $(PREFECT_HOME) ## make scenario NAME=new-fraud: a simulated bank, day by day, and what monitoring says and does
+	@exec python -m scenarios --name "$(NAME)" $(if $(DAYS),--days $(DAYS)) $(if $(CLIENTS),--clients $(CLIENTS))
+
 scoring-key: $(VENV)/.runtime ## make scoring-key NAME=crm: a key of the four scoring services, printed once
 	@python -m edge.keys new --name "$(NAME)"
 
@@ -82,11 +88,14 @@ token: $(VENV)/.runtime ## make token CLIENT=100008: a client's token for the co
 key: $(VENV)/.runtime ## make key ROLE=partner SUBJECT=dala-market: a key of the consent service, printed once
 	@python -m consent_api.auth issue --role "$(ROLE)" --subject "$(SUBJECT)"
 
+# A process for each core, each with whole files, because tests of one file share what is dear to make.
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 test: $(VENV)/.dev ## everything that is promised, shown
-	@python -m pytest
+	@python -m pytest $(PARALLEL)
 
 fast-test: $(VENV)/.dev
-	@python -m pytest -m "not integration"
+	@python -m pytest $(PARALLEL) -m "not integration"
 
 fmt: $(VENV)/.dev
 	@ruff format . && ruff check --fix .
@@ -113,7 +122,7 @@ bench-aggregates: $(VENV)/.dev ## a month's report over 20 million purchases aga
 	@python -m bench.aggregates
 
 bench-consent: $(VENV)/.dev ## reads, writes and waiting time of the consent service with its audit log on; needs wrk
-	@python -m bench.consent_api
+	@python -m bench.consent_api && python -m bench.consent_outages
 
 lock: ## resolve requirements.in and requirements-dev.in anew (needs uv)
 	@for set in requirements requirements-dev; do uv pip compile --quiet --python-version 3.11 --generate-hashes \

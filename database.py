@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import DDL, DateTime, Dialect, Engine, Table, TypeDecorator, create_engine, event, make_url
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -51,6 +51,25 @@ def open_database(url: str) -> Engine:
     event.listen(engine, "connect", _make_durable)
     event.listen(engine, "begin", _take_write_lock)
     return engine
+
+
+def append_only(table: Table) -> None:
+    """Have the database itself refuse to change or delete a row of `table`, from the moment the table is made."""
+    refusal = f"{table.name} is append-only"
+    for action in ("UPDATE", "DELETE"):
+        guard = f"CREATE TRIGGER {table.name}_no_{action.lower()} BEFORE {action} ON {table.name} FOR EACH ROW "
+        sqlite = DDL(guard + f"BEGIN SELECT RAISE(ABORT, '{refusal}'); END")
+        event.listen(table, "after_create", sqlite.execute_if(dialect="sqlite"))
+    function = (
+        f"CREATE OR REPLACE FUNCTION {table.name}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{refusal}'; END $$"
+    )
+    trigger = (
+        f"CREATE TRIGGER {table.name}_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table.name}_refuse()"
+    )
+    for statement in (function, trigger):
+        event.listen(table, "after_create", DDL(statement).execute_if(dialect="postgresql"))
 
 
 def _make_durable(connection: Connection, _record: object) -> None:
