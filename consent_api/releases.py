@@ -220,7 +220,7 @@ def _publish(connection: Connection, begun: Begun, documents: Documents, actor: 
     return True
 
 
-def _find(connection: Connection, subject: Subject) -> Row[*tuple[Any, ...]] | None:
+def _find(connection: Connection, subject: Subject) -> Row[Any] | None:
     is_published = exists().where(PUBLISHED.c.release_id == RELEASES.c.release_id)
     return connection.execute(
         select(RELEASES.c.release_id, is_published.label("is_published")).where(

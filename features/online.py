@@ -1,6 +1,6 @@
 """The newest feature row of every client, for serving."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -86,6 +86,7 @@ class OnlineStore:
 
     def get(self, feature_set: str, client_code: str) -> OnlineRow | None:
         """The newest row of a client, None when the set has none."""
+        row: Sequence[Any] | None
         if self._quick is not None:
             row = self._quick.row(feature_set, client_code)
         else:

@@ -23,6 +23,8 @@ SIGMAS = 5.0
 _FEWEST_A_DAY = 30
 _QUANTILES = (0.005, 0.01, 0.025, 0.05, *np.arange(0.1, 0.95, 0.1).round(2).tolist(), 0.95, 0.975, 0.99, 0.995)
 _MOST_VALUES = 30
+_FEWEST_OF_VALUE = 10
+"""Rows before the newest days with a text, below which it is not named: it could be a person's. Edges are rounded likewise."""
 
 
 @dataclass(frozen=True)
@@ -119,22 +121,23 @@ def _largest(name: str, values: pd.Series, age: np.ndarray, least: float) -> Sur
 
 
 def _ranges(values: pd.Series, before: np.ndarray) -> tuple[np.ndarray, Sequence[str]]:
-    """For each row the number of its range, and what the ranges are called; the last but one is missing, the last never seen."""
+    """For each row the number of its range, and what the ranges are called; the last but one is missing, the last rare."""
     known = values.notna().to_numpy()
     learned = values[before & known]
     if not is_number(values) or learned.nunique() <= _MOST_VALUES:
-        kinds = [str(value) for value in learned.value_counts().index[:_MOST_VALUES]]
+        often = learned.value_counts()
+        kinds = [str(value) for value in often[often >= _FEWEST_OF_VALUE].index[:_MOST_VALUES]]
         places = pd.Index(kinds, dtype=object).get_indexer(pd.Index(values.astype("object").map(str), dtype=object))
         titles = [f"= {kind}" for kind in kinds]
     else:
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype="float64")
         edges = np.unique(np.quantile(numbers[before & known], _QUANTILES))
         places = np.searchsorted(edges, numbers, side="left")
-        shown = [f"{edge:,.6g}" for edge in edges]
+        shown = [f"{float(f'{edge:.3g}'):,.6g}" for edge in edges]
         titles = [
             f"up to {shown[0]}",
             *(f"above {low} up to {high}" for low, high in pairwise(shown)),
             f"above {shown[-1]}",
         ]
     places = np.where(known, np.where(places < 0, len(titles) + 1, places), len(titles))
-    return places, [*titles, "missing", "never seen before"]
+    return places, [*titles, "missing", "rare or never seen before"]

@@ -60,7 +60,7 @@ class OnlinePages:
         return found
 
 
-def _client(code: str, rows: Iterable[Row[Any, Any, Any]]) -> OnlineClient | None:
+def _client(code: str, rows: Iterable[Row[tuple[str, str, str]]]) -> OnlineClient | None:
     """The rows of a client, None where it is not in the clients table."""
     sets = {name: orjson.loads(values) for _, name, values in rows}
     if "profile" not in sets:
