@@ -107,6 +107,18 @@ def upload(client: TestClient, content: str) -> httpx.Response:
     return client.post("/api/imports/income-csv", files={"file": ("../../etc/passwd", content.encode("cp1251"))})
 
 
+def taken(client: TestClient, content: str) -> httpx.Response:
+    """The answer of 202; a Prefect server that has only just come may answer too late for the first requests."""
+    answers: list[httpx.Response] = []
+
+    def is_taken() -> bool:
+        answers.append(upload(client, content))
+        return answers[-1].status_code == 202
+
+    until(is_taken, 120)
+    return answers[-1]
+
+
 def finished(client: TestClient, run_id: str) -> dict:
     until(lambda: client.get(f"/api/imports/{run_id}").json()["status"] in ("completed", "failed"), 180)
     return client.get(f"/api/imports/{run_id}").json()
@@ -123,8 +135,7 @@ def test_an_upload_is_a_run_of_the_ingest_flow_and_its_rows_land_in_the_lake(
 ) -> None:
     until(lambda: client.post("/api/admin/import/start", json={"table": "clients"}).status_code == 409, 60)
     until(lambda: upload(client, CSV).status_code == 202, 120)
-    begun = upload(client, CSV.replace(";1\n", ";2\n", 4).replace("350001,50", "-1", 1))
-    assert begun.status_code == 202
+    begun = taken(client, CSV.replace(";1\n", ";2\n", 4).replace("350001,50", "-1", 1))
     assert begun.json()["status"] == "queued"
     done = finished(client, begun.json()["id"])
     assert {name: done[name] for name in ("status", "total_rows", "processed_rows", "quarantined_rows")} == {

@@ -109,7 +109,8 @@ def test_p21_an_erased_client_is_in_no_row_and_no_byte(store: Store, tmp_path: P
     assert len(files_with(store, tmp_path, canary)) >= (5 if store.engine.dialect.name == "postgresql" else 1)
     retain(store, POLICY, START + timedelta(days=2))
     assert rows_with(store, canary) == {}
-    retain(store, POLICY, START + timedelta(days=3))  # what somebody could still see during the first
+    for days in (3, 4):  # what somebody could still see during a run, as the database's own housekeeping does, goes with the next
+        retain(store, POLICY, START + timedelta(days=days))
     assert files_with(store, tmp_path, canary) == []
     assert rows_with(store, "C-2")
     with store.reading() as connection:

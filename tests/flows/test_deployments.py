@@ -29,7 +29,9 @@ def test_of_a_weeks_missed_nights_the_newest_of_each_use_case_is_left(client: Sy
     assert client._client.post(f"/deployments/{deployment_id}/schedule", json=week).is_success
     yesterday = now() - timedelta(days=1)
     parameters = {"request": {"use_case": "fraud"}}
-    by_hand = client.create_flow_run_from_deployment(deployment_id, parameters=parameters, state=Scheduled(yesterday))
+    by_hand = client.create_flow_run_from_deployment(
+        deployment_id, parameters=parameters, state=Scheduled(scheduled_time=yesterday)
+    )
     before = [run for run in client.read_flow_runs() if run.expected_start_time < now()]
     assert len(before) >= 4 * 6 + 1
     assert forget_missed(now()) == len(before) - 5

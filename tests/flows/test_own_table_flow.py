@@ -110,7 +110,7 @@ def test_a_spreadsheet_runs_nothing_of_the_scores(place: Path, tmp_path: Path) -
 
 def test_the_model_knows_how_its_table_was_read(place: Path) -> None:
     form = load_champion("own-answer").scorer.metadata["table"]
-    assert form["kinds"] == {"age": "number", "city": "text"}
+    assert form["kinds"] == {"age": "number", "city": "text", "name": "text", "nickname": "text"}
     assert (form["id"], form["classes"], form["request"]["drop"]) == ("client", ["нет", "да"], form["request"]["drop"])
 
 
@@ -138,7 +138,10 @@ def test_extra_columns_are_noted_unknown_categories_count_as_missing_and_without
 def test_missing_columns_and_columns_of_another_kind_are_refused_and_leave_nothing(place: Path, tmp_path: Path) -> None:
     clients(300, 2)[["client", "income"]].to_csv(tmp_path / "few.csv", index=False)
     clients(300, 2).assign(age="old").to_csv(tmp_path / "other.csv", index=False)
-    for table, message in (("few", "lacks 2 of the 2 columns .*: age, city"), ("other", "column age of other.csv: 300 of 300")):
+    for table, message in (
+        ("few", "lacks 4 of the 4 columns .*: age, city, name, nickname"),
+        ("other", "column age of other.csv: 300 of 300"),
+    ):
         with pytest.raises(RefusedFile, match=message):
             score_file(ScoreTableRequest(name="own-answer", table=str(tmp_path / f"{table}.csv"), out=str(tmp_path / "a.csv")))
     with pytest.raises(NoChampion):
