@@ -63,7 +63,7 @@ def services(pipeline: str, environment: dict[str, str]) -> Iterator[dict[str, s
     for module, name in names.items():
         port = free_port()
         urls[module] = f"http://127.0.0.1:{port}"
-        command = ["bentoml", "serve", f"bentos.{module}:{name}", "--host", "127.0.0.1", "--port", str(port)]
+        command = ["bentoml", "serve", f"bentos.{module}.service:{name}", "--host", "127.0.0.1", "--port", str(port)]
         processes.append(subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True))
     try:
         for url in urls.values():
