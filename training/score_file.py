@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from edge.csv_text import FORMULA_SIGNS
+
 SUFFIXES = (".csv", ".parquet")
-_FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
@@ -82,7 +83,7 @@ class ScoreFile:
 def neutral(text: Any) -> str:
     """The text, with an apostrophe before it where a spreadsheet would take it for a formula."""
     cell = str(text)
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+    return f"'{cell}" if cell.startswith(FORMULA_SIGNS) and not _NUMBER.fullmatch(cell) else cell
 
 
 def _is_number(column: pd.Series) -> bool:
