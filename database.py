@@ -1,11 +1,26 @@
 """The one way to open a database: durable SQLite (WAL) or PostgreSQL, by URL."""
 
 from datetime import UTC, datetime
+from enum import IntEnum, unique
 from pathlib import Path
-from sqlite3 import Connection
+from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
-from sqlalchemy import DDL, DateTime, Dialect, Engine, Table, TypeDecorator, create_engine, event, make_url
+from sqlalchemy import (
+    DDL,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    Table,
+    TypeDecorator,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -23,6 +38,17 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+@unique
+class Turn(IntEnum):
+    """What one transaction does at a time: numbers of PostgreSQL's advisory locks, each once, since one database may hold all."""
+
+    CREATE_TABLES = 0x0B0A_0001
+    WRITE_CONSENTS = 0x0B0A_0002
+    WRITE_LEDGER = 0x0B0A_0003
+    WRITE_LOOP = 0x0B0A_0004
+    JOIN_LABELS = 0x0B0A_0005
 
 
 class NotDurable(Exception):
@@ -53,6 +79,19 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+def take_turn(connection: Connection, turn: Turn) -> None:
+    """Wait until no other transaction has this turn, and keep it to the end of this one; SQLite queues its writers by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(int(turn))))
+
+
+def create_tables(engine: Engine, schema: MetaData) -> None:
+    """Make the tables of `schema` that are absent; safe when several processes begin at once."""
+    with engine.begin() as connection:
+        take_turn(connection, Turn.CREATE_TABLES)
+        schema.create_all(connection)
+
+
 def append_only(table: Table) -> None:
     """Have the database itself refuse to change or delete a row of `table`, from the moment the table is made."""
     refusal = f"{table.name} is append-only"
@@ -72,7 +111,7 @@ def append_only(table: Table) -> None:
         event.listen(table, "after_create", DDL(statement).execute_if(dialect="postgresql"))
 
 
-def _make_durable(connection: Connection, _record: object) -> None:
+def _make_durable(connection: SqliteConnection, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's own BEGIN (below) decides, not the driver
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")

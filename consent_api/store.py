@@ -18,11 +18,10 @@ from consent_api.committer import Answer, Committer, Work
 from consent_api.custody import withdrawals
 from consent_api.custody.outside import Custody
 from consent_api.record.notices import Notices, keep, load_notices
-from database import open_database
+from database import Turn, open_database, take_turn
 from settings import Settings
 
 VERSION_TABLE = "consent_alembic_version"
-_LOCK = 0x0B0A_0002  # names our writers among PostgreSQL's advisory locks
 _PATIENCE = "10s"
 
 
@@ -51,7 +50,7 @@ class Store:
         with self.engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            take_turn(connection, Turn.WRITE_CONSENTS)
             yield connection
 
     def submit(self, work: Work[Answer]) -> Future[Answer]:

@@ -12,6 +12,7 @@ import pandas as pd
 from ibis.expr.types import Table as Expression
 from sqlalchemy import Column, DateTime, Engine, Index, MetaData, String, Table, Text, bindparam, delete, func, insert, select
 
+from database import create_tables
 from features.holdings import accepted_before, client_facts
 from features.lookup import SqliteLookup
 from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS, fraud_client, recommendation_client
@@ -61,7 +62,7 @@ class OnlineStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        _METADATA.create_all(engine)
+        create_tables(engine, _METADATA)
         self._reader = engine.execution_options(read_only=True)
         self._quick = SqliteLookup(engine) if engine.dialect.name == "sqlite" else None
 

@@ -8,11 +8,11 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Connection, Engine, Float, Table, Text, func, select
+from sqlalchemy import Column, Connection, Engine, Float, Table, Text, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from clock import now
-from database import UtcTime
+from database import Turn, UtcTime, take_turn
 from monitoring.draining import reading
 from monitoring.label_targets import AMOUNTS, Target, targets_by_id, targets_by_month
 from monitoring.rows import SCHEMA, create_tables
@@ -41,7 +41,6 @@ ASIDE = Table(
     Column("source", Text, nullable=False),
 )
 _AT_ONCE = 500  # labels a transaction: the journal's own writers wait meanwhile
-_LOCK_KEY = 0x0B0A_0002
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +103,7 @@ def record_labels(engine: Engine, labels: Sequence[Label]) -> LabelsOutcome:
         with reading(engine) as connection:
             found = _targets(connection, some)
         with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":  # two writers must not both find a score unlabelled; SQLite queues them
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
+            take_turn(connection, Turn.JOIN_LABELS)  # two writers must not both find a score unlabelled
             outcome += _joined(connection, some, found)
     return outcome
 

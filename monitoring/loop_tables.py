@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from sqlalchemy import Column, Connection, Engine, Index, Integer, MetaData, Table, Text, func, select, text
+from sqlalchemy import Column, Connection, Engine, Index, Integer, MetaData, Table, Text, text
 
-from database import UtcTime, append_only, open_database
+from database import Turn, UtcTime, append_only, create_tables, open_database, take_turn
 from settings import Settings
-
-_LOCK_KEY = 0x0B0A_0004  # names our writers among PostgreSQL's advisory locks
 
 SCHEMA = MetaData()
 STEPS = Table(
@@ -63,8 +61,7 @@ ALERTS = Table(
 @cache
 def _opened(url: str) -> Engine:
     engine = open_database(url)
-    with writing(engine) as connection:
-        SCHEMA.create_all(connection)
+    create_tables(engine, SCHEMA)
     return engine
 
 
@@ -77,8 +74,7 @@ def open_loop(config: Settings) -> Engine:
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that no other of the loop's writers interleaves with: what it has read is still true when it commits."""
     with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":  # SQLite queues its writers by itself
-            connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
+        take_turn(connection, Turn.WRITE_LOOP)
         yield connection
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import orjson
 import pandas as pd
-from sqlalchemy import Boolean, Column, Engine, Float, Index, MetaData, Table, Text, func, select
+from sqlalchemy import Boolean, Column, Engine, Float, Index, MetaData, Table, Text
 
 from clock import now
 from database import UtcTime
+from database import create_tables as create_tables_of
 
 OK = "ok"
-_LOCK_KEY = 0x0B0A_0001  # names the creation of our tables among PostgreSQL's advisory locks
 _VERSION_7 = 7 << 76 | 2 << 62
 Record = tuple[Any, ...]
 """A row as the database takes it, in the order of `JOURNAL`'s columns."""
@@ -55,10 +55,7 @@ LAYOUTS = Table(
 
 def create_tables(engine: Engine) -> None:
     """Make the tables of `SCHEMA` that are absent; safe when several processes begin at once."""
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":  # SQLite queues its writers by itself
-            connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
-        SCHEMA.create_all(connection)
+    create_tables_of(engine, SCHEMA)
 
 
 _TEXTS = ("score_id", "use_case", "client_id", "source", "model_version", "status", "error")

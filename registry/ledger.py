@@ -11,17 +11,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, text
+from sqlalchemy import Connection, Engine, Row, Select, insert, select, text
 
 from chain import START, Note, Verification, check
 from clock import now
-from database import open_database
+from database import Turn, open_database, take_turn
 from registry import models
 from registry.anchors import Anchor, anchors, champions
 from registry.ledger_table import LEDGER, MOVES, SCHEMA, Entry, LedgerRow, ledger_row, seal, sealed
 from settings import Settings, settings
 
-_LOCK = 0x0B0A_0003  # names our writers among PostgreSQL's advisory locks
 _PATIENCE = "30s"
 
 
@@ -43,7 +42,7 @@ class Ledger:
         with self._engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            take_turn(connection, Turn.WRITE_LEDGER)
             yield connection
 
     @contextmanager

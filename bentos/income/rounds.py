@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from clock import now
-from database import UtcTime
+from database import UtcTime, create_tables
 
 if TYPE_CHECKING:
     from registry.loading import LoadedModel
@@ -61,7 +61,6 @@ _ROWS = Table(
 )
 _ONLINE = table("online_features", column("client_code"), column("feature_set"), column("as_of", DateTime), column("values"))
 _BATCH = 1000
-_LOCK_KEY = 0x0B0A_0005  # names the creation of our tables among PostgreSQL's advisory locks
 _GIVEN_UP = timedelta(minutes=30)
 """A round that was begun so long ago and is not finished belongs to a process that died."""
 
@@ -98,10 +97,7 @@ class Rounds:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reader = engine.execution_options(read_only=True)
-        with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":  # several workers start at once; SQLite queues them by itself
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
-            _METADATA.create_all(connection)
+        create_tables(engine, _METADATA)
 
     def newest(self) -> Round | None:
         """The round to list from; None before the first one is finished."""

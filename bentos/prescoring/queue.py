@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from clock import now
-from database import UtcTime
+from database import UtcTime, create_tables
 from monitoring.rows import JOURNAL, JournalRow
 
 State = Literal["waiting", "done", "failed"]
@@ -56,7 +56,6 @@ _TASKS = Table(
 _WAITING = _TASKS.c.state == "waiting"
 Index("prescoring_tasks_waiting", _TASKS.c.claims, _TASKS.c.accepted_at, sqlite_where=_WAITING, postgresql_where=_WAITING)
 Index("prescoring_tasks_finished", _TASKS.c.finished_at)
-_LOCK_KEY = 0x0B0A_0004  # names the creation of our table among PostgreSQL's advisory locks
 _BATCH = 1000
 
 
@@ -91,7 +90,7 @@ class TaskQueue:
         self._engine = engine
         self._lease = timedelta(seconds=lease_seconds)
         self._reader = engine.execution_options(read_only=True)
-        _create(engine)
+        create_tables(engine, _METADATA)
 
     def put(self, task_id: str, payload: Mapping[str, Any]) -> Progress:
         """Accept a task; durable when this returns. One that is there stays as it is; one that was given up starts anew."""
@@ -195,10 +194,3 @@ def _due() -> ColumnElement[bool]:
 
 def _held(task: Task) -> ColumnElement[bool]:
     return (_TASKS.c.task_id == task.task_id) & _WAITING & (_TASKS.c.lease == task.lease)
-
-
-def _create(engine: Engine) -> None:
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":  # several workers start at once; SQLite queues them by itself
-            connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
-        _METADATA.create_all(connection)

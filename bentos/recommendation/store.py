@@ -11,10 +11,10 @@ from sqlalchemy import Engine, delete, exists, func, insert, select, update
 
 from bentos.recommendation.tables import PUSHES, RECOMMENDATIONS, RUNS, SCHEMA, Run, Stored, StoredPush
 from clock import now
+from database import create_tables
 
 __all__ = ["RecommendationStore", "Run", "RunGone", "Stored", "StoredPush"]
 
-_LOCK_KEY = 0x0B0A_0005  # names the creation of our tables among PostgreSQL's advisory locks
 _KEPT_RUNS = 2
 """The run in force and the one before, which an export that began earlier may still be reading."""
 _ABANDONED = timedelta(days=1)
@@ -35,10 +35,7 @@ class RecommendationStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reader = engine.execution_options(read_only=True)
-        with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":  # several workers start at once; SQLite queues them by itself
-                connection.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
-            SCHEMA.create_all(connection)
+        create_tables(engine, SCHEMA)
 
     def begin(self, model_version: str) -> str:
         """Start a run; what is added to it shows once it is complete."""
