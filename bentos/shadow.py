@@ -10,39 +10,35 @@ which costs a comparison when there is no challenger, else a draw and an append.
 from __future__ import annotations
 
 import logging
-import os
 import random
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import orjson
+
+from bentos.challenger import Challenger, ChallengerEnded, ChallengerRefused, ScoringFailed
 from bentos.serving.model_figures import CHALLENGERS, FAILURES, SHADOW_ROWS, SHADOW_WAITING, Serving
-from bentos.serving.rows import frame_of
 from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
 from monitoring.rows import OK
 from registry.copies import Copies
-from registry.reader import CHALLENGER, CHAMPION, Registered, RegistryReader, registry_reader
+from registry.reader import CHALLENGER, CHAMPION, Registered, RegistryReader, RegistryUnreachable, registry_reader
 from settings import Settings
-
-if TYPE_CHECKING:
-    from registry.loading import LoadedModel
 
 SOURCE = "shadow"
 _GATHER_SECONDS = 1.0
 """Rows are scored together once in this time: one short burst touches fewer requests than a row here and a row there."""
 _MOST_TOGETHER = 256
 _RETRY_SECONDS = 30.0
-_NICENESS = 10
 
 logger = logging.getLogger("opora.shadow")
 
 
 class Shadow:
-    """Follows the alias `challenger` and scores offered rows with it, in a thread of its own with lower priority.
+    """Follows the alias `challenger` and has offered rows scored by it: a thread here, the challenger in a process of its own.
 
     Its rows in the journal carry source "shadow", `is_simulation` (so that drift and quality leave them out), the challenger's
     version, and the `score_id` of the row they shadow followed by ".shadow.<version>".
@@ -60,7 +56,7 @@ class Shadow:
         self._copies = Copies(use_case, config)
         self._reader: RegistryReader | None = None
         self._info = Serving(CHALLENGERS, use_case)
-        self._model: LoadedModel | None = None
+        self._challenger: Challenger | None = None
         self._failed: Registered | None = None
         self._retry_at = 0.0
         self._waiting: deque[JournalRow] = deque()
@@ -70,8 +66,8 @@ class Shadow:
     @property
     def version(self) -> str | None:
         """The challenger that scores at present."""
-        model = self._model
-        return None if model is None else model.version
+        challenger = self._challenger
+        return challenger.registered.version if challenger is not None and challenger.columns else None
 
     def start(self) -> None:
         """Begin to follow the challenger; returns at once. With a share of 0 nothing is started."""
@@ -79,14 +75,17 @@ class Shadow:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread once what it is scoring is done; rows that wait are forgotten."""
+        """End the challenger and the thread; rows that wait are forgotten."""
         self._stopped.set()
+        challenger = self._challenger
+        if challenger is not None:
+            challenger.close()  # whoever waits for its answer need not any more
         if self._thread.ident is not None:
-            self._thread.join(_GATHER_SECONDS + 1)  # a challenger that hangs must not keep the service from ending
+            self._thread.join(_GATHER_SECONDS + 1)
 
     def offer(self, rows: Sequence[JournalRow]) -> None:
         """Perhaps have the challenger score the kept rows of one request; all of them or none."""
-        if self._model is None or random.random() >= self._config.shadow_share:  # noqa: S311 - a sample, no secret
+        if self.version is None or random.random() >= self._config.shadow_share:  # noqa: S311 - a sample, no secret
             return
         drawn = [row for row in rows if row.status == OK and not row.is_simulation]
         if len(self._waiting) + len(drawn) > self._config.shadow_queue:
@@ -95,8 +94,6 @@ class Shadow:
             self._waiting.extend(drawn)
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # where niceness belongs to a thread
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         look_at = 0.0
         while not self._stopped.is_set():
             if time.monotonic() >= look_at:
@@ -104,6 +101,7 @@ class Shadow:
                 look_at = time.monotonic() + self._config.champion_poll_seconds
             self._score_waiting()
             self._stopped.wait(min(_GATHER_SECONDS, self._config.champion_poll_seconds))
+        self._use(None)
 
     def _look(self) -> None:
         """Take the challenger into memory, or out of it when there is none or it has become champion."""
@@ -115,70 +113,97 @@ class Shadow:
             if wanted is not None and wanted == self._reader.aliased(self.use_case, CHAMPION):
                 wanted = None
             self._follow(wanted)
+        except RegistryUnreachable:  # the champion's to complain about; what scores goes on
+            return
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a challenger, the champion must not notice
-            if self._failed != wanted:  # an unreachable registry is the champion's to complain about
-                FAILURES.labels(self.use_case, type(error).__name__).inc()
-                logger.error("%s: challenger: %s: %s; no shadow", self.use_case, type(error).__name__, error)
-            self._failed, self._retry_at = wanted, time.monotonic() + _RETRY_SECONDS
+            kind = error.kind if isinstance(error, ChallengerRefused) else type(error).__name__
+            if self._failed != wanted:
+                self._complain(kind, error)
+            self._give_up(wanted)
 
     def _follow(self, wanted: Registered | None) -> None:
-        model = self._model
+        current = None if self._challenger is None else self._challenger.registered
         if wanted is None:
             self._use(None)
-        elif (model is None or model.registered != wanted) and (wanted != self._failed or time.monotonic() >= self._retry_at):
-            from registry.loading import load_for_service  # a booster library: only where there is a challenger
+        elif current != wanted and (wanted != self._failed or time.monotonic() >= self._retry_at):
+            from registry.loading import fetched  # pandas: only where there is a challenger
 
-            self._use(None)
-            self._use(load_for_service(wanted, self._copies, self._reader, self._config))
+            self._use(Challenger(wanted, fetched(wanted, self._copies, self._reader, self._config)))
             self._failed = None
             logger.info("%s: version %s scores in shadow", self.use_case, wanted.version)
 
-    def _use(self, model: LoadedModel | None) -> None:
-        self._model = model
-        self._info.now(None if model is None else model.version)
-        if model is None:
-            self._waiting.clear()
+    def _use(self, challenger: Challenger | None) -> None:
+        """Let go of the challenger so far, and take another one, which has to become ready."""
+        before, self._challenger = self._challenger, challenger
+        self._waiting.clear()
+        if before is not None:
+            before.close()
+        if challenger is not None:
+            challenger.wait_ready()
+        self._info.now(self.version)
+
+    def _give_up(self, registered: Registered | None) -> None:
+        self._use(None)
+        self._failed, self._retry_at = registered, time.monotonic() + _RETRY_SECONDS
+
+    def _complain(self, kind: str, error: Exception) -> None:
+        FAILURES.labels(self.use_case, kind).inc()
+        logger.error("%s: challenger: %s: %s; no shadow", self.use_case, kind, error)
 
     def _score_waiting(self) -> None:
-        model = self._model
-        while model is not None and self._waiting and not self._stopped.is_set():
+        challenger = self._challenger
+        while challenger is not None and self._waiting and not self._stopped.is_set():
             rows = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))]
-            outcome = "lost"
-            try:
-                complete = [row for row in rows if all(name in row.features for name in model.scorer.columns)]
-                SHADOW_ROWS.labels(self.use_case, "incomplete").inc(len(rows) - len(complete))
-                rows = complete
-                if rows:
-                    kept = self._scored(model, rows)
-                    self._journal.write(kept)
-                    outcome = "scored" if kept[0].status == OK else "failed"
-            except (JournalFull, JournalClosed, JournalNotWritten, UnfitRow):
-                logger.warning("%s: the journal did not take %s shadow rows", self.use_case, len(rows))
-            SHADOW_ROWS.labels(self.use_case, outcome).inc(len(rows))
+            complete = [row for row in rows if all(name in row.features for name in challenger.columns)]
+            SHADOW_ROWS.labels(self.use_case, "incomplete").inc(len(rows) - len(complete))
+            if complete:
+                SHADOW_ROWS.labels(self.use_case, self._outcome(challenger, complete)).inc(len(complete))
+            challenger = self._challenger
         SHADOW_WAITING.labels(self.use_case).set(len(self._waiting))
 
-    def _scored(self, model: LoadedModel, rows: Sequence[JournalRow]) -> list[JournalRow]:
+    def _outcome(self, challenger: Challenger, rows: Sequence[JournalRow]) -> str:
+        """Have rows scored and kept; what became of them, as the metric says it."""
+        try:
+            kept = self._scored(challenger, rows)
+            self._journal.write(kept)
+        except ChallengerEnded as error:
+            if not self._stopped.is_set():
+                self._complain(type(error).__name__, error)
+            self._give_up(challenger.registered)
+        except (JournalFull, JournalClosed, JournalNotWritten, UnfitRow):
+            logger.warning("%s: the journal did not take %s shadow rows", self.use_case, len(rows))
+        else:
+            return "scored" if kept[0].status == OK else "failed"
+        return "lost"
+
+    def _scored(self, challenger: Challenger, rows: Sequence[JournalRow]) -> list[JournalRow]:
         started = time.perf_counter()
         error = None
-        scores: list[dict[str, Any] | None] = [None] * len(rows)
+        scores: Sequence[dict[str, Any] | None] = [None] * len(rows)
         try:
-            table = model.scorer.table(frame_of(*({name: row.features[name] for name in model.scorer.columns} for row in rows)))
-            scores = list(table.to_dict("records"))  # type: ignore[arg-type]
-        except Exception as failure:  # noqa: BLE001 - a challenger that cannot score is news for the journal, not for the caller
-            error = type(failure).__name__
+            scores = challenger.scores([_values(row, challenger.columns) for row in rows])
+        except ScoringFailed as failure:  # news for the journal
+            error = str(failure)
         each = (time.perf_counter() - started) * 1000 / len(rows)
+        version = challenger.registered.version
         return [
             replace(
                 row,
                 source=SOURCE,
                 score=score,
                 decision=None,
-                model_version=model.version,
+                model_version=version,
                 latency_ms=each,
                 is_simulation=True,
                 status=OK if error is None else "failed",
                 error=error,
-                score_id=f"{row.score_id}.shadow.{model.version}",
+                score_id=f"{row.score_id}.shadow.{version}",
             )
             for row, score in zip(rows, scores, strict=True)
         ]
+
+
+def _values(row: JournalRow, columns: Sequence[str]) -> list[Any]:
+    """The values of these features as the journal keeps them."""
+    features = orjson.loads(row.columns()["features"])
+    return [features[name] for name in columns]

@@ -58,13 +58,21 @@ def load_for_service(registered: Registered, copies: Copies, reader: RegistryRea
         OtherOutputs: it predicts something else here than where it was made.
         RegistryUnreachable: the registry or the ledger does not answer.
     """
-    if reader is not None:
-        _check_ledger(registered, config)
-    folder = copies.take(registered, None if reader is None else lambda into: reader.fetch(registered, into))
-    scorer, golden = load_checked(registered, folder)
+    scorer, golden = load_checked(registered, fetched(registered, copies, reader, config))
     source = "cache" if reader is None else f"models:/{registered.name}/{registered.version}"
     assert registered.sha256 is not None  # take() insists on it
     return LoadedModel(registered.name, registered.version, scorer, registered.sha256, now(), source, golden)
+
+
+def fetched(registered: Registered, copies: Copies, reader: RegistryReader | None, config: Settings) -> Path:
+    """The folder with the files of a version that is what the ledger says; the files themselves are checked by `load_checked`.
+
+    Raises:
+        DamagedModel, UnsignedModel, RegistryUnreachable: see `load_for_service`.
+    """
+    if reader is not None:
+        _check_ledger(registered, config)
+    return copies.take(registered, None if reader is None else lambda into: reader.fetch(registered, into))
 
 
 def load_checked(registered: Registered, folder: Path) -> tuple[Scorer, Golden]:

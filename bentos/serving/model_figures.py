@@ -19,7 +19,7 @@ REGISTRY_SEEN = Gauge(
 SHADOW_ROWS = Counter(
     "opora_shadow_rows",
     "Rows drawn for the challenger: scored, failed, incomplete (it needs columns the row lacks), dropped (queue full) or lost "
-    "(journal away).",
+    "(journal away, or the challenger's process ended).",
     ("use_case", "outcome"),
 )
 SHADOW_WAITING = Gauge(

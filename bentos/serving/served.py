@@ -9,6 +9,7 @@ from typing import ClassVar
 import bentoml
 
 from bentos.serving.backend import Backend
+from bentos.serving.lean import without_scikit_learn
 
 _PR_SET_PDEATHSIG = 1
 
@@ -23,15 +24,6 @@ def end_with_supervisor() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != supervisor:  # it died before the kernel was asked
             os.kill(os.getpid(), signal.SIGTERM)
-
-
-def without_scikit_learn() -> None:
-    """Let this process have no scikit-learn.
-
-    LightGBM and XGBoost import it for wrappers that serving does not use, which costs 70 MiB and half a second a worker; both
-    do without where it is not installed.
-    """
-    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]  # how Python marks a module as not to be found
 
 
 class Served:

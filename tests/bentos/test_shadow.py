@@ -1,12 +1,14 @@
 """The challenger in shadow: it scores live rows into the journal, and neither the answer nor its time shows it."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
@@ -14,16 +16,16 @@ from starlette.testclient import TestClient
 from bentos.fraud.service import fraud_app
 from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
-from bentos.serving.rows import frame_of
 from bentos.shadow import SOURCE
 from clock import now
+from monitoring.rows import JournalRow
 from registry import models
 from settings import Settings
 
 PATH = "/api/v1/score_transaction"
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 15) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -106,14 +108,25 @@ def test_drift_does_not_take_shadow_rows_for_scores_that_were_given(start: Calla
     assert backend.journal.sample("fraud", "1", *minutes, most=100, seed=1).total > 0
 
 
+def lacking(backend: Backend) -> JournalRow:
+    """A row without the columns of the challenger, which is counted and not scored."""
+    return backend.row(backend.champion.model(), {"amount": 1.0}, {"fraud": 0.5}, time.perf_counter(), None)
+
+
+def send(backend: Backend, number: int) -> None:
+    """Have the process of the challenger get a signal."""
+    challenger = backend.shadow._challenger
+    assert challenger is not None
+    os.kill(challenger.process_id, number)
+
+
 def test_only_the_share_that_is_asked_for_is_scored(start: Callable[..., Backend]) -> None:
     backend = start(shadow_share=0.2, shadow_queue=100_000)
-    kept = backend.row(backend.champion.model(), {"amount": 1.0}, {"fraud": 0.5}, time.perf_counter(), None)
-    backend.shadow._stopped.set()
-    backend.shadow._thread.join()
+    row, before = lacking(backend), counted("incomplete")
     for _ in range(2000):
-        backend.shadow.offer([kept])
-    assert 300 < len(backend.shadow._waiting) < 500
+        backend.shadow.offer([row])
+    assert wait_until(lambda: not backend.shadow._waiting)
+    assert 300 < counted("incomplete") - before < 500
 
 
 def test_without_a_share_nothing_is_loaded(start: Callable[..., Backend]) -> None:
@@ -126,7 +139,7 @@ def test_without_a_share_nothing_is_loaded(start: Callable[..., Backend]) -> Non
 
 def test_what_the_queue_has_no_room_for_is_dropped_and_counted(start: Callable[..., Backend]) -> None:
     backend = start(shadow_queue=10)
-    backend.shadow._model = replace(backend.shadow._model, scorer=Bad(backend.shadow._model.scorer, lambda: time.sleep(1.5)))
+    send(backend, signal.SIGSTOP)
     before = counted("dropped")
     client = client_of(backend)
     for amount in range(40):
@@ -136,27 +149,26 @@ def test_what_the_queue_has_no_room_for_is_dropped_and_counted(start: Callable[.
 
 
 def test_a_challenger_that_cannot_score_is_news_for_the_journal_only(start: Callable[..., Backend]) -> None:
-    def fail() -> None:
-        raise RuntimeError("4711")
-
     backend = start()
-    backend.shadow._model = replace(backend.shadow._model, scorer=Bad(backend.shadow._model.scorer, fail))
-    answer = client_of(backend).post(PATH, json={"amount": 123_456})
-    assert answer.status_code == 200
-    name = f"{answer.json()['score_id']}.shadow.2"
+    challenger = backend.shadow._challenger
+    assert challenger is not None
+    needed, challenger.columns = challenger.columns, challenger.columns[1:]  # so that it gets rows that it cannot read
+    answer = client_of(backend).post(PATH, json={"amount": 654_321}).json()
+    name = f"{answer['score_id']}.shadow.2"
     assert wait_until(lambda: name in set(shadows(backend).score_id))
     row = shadows(backend).set_index("score_id").loc[name]
-    assert (row.status, row.error) == ("failed", "RuntimeError")
-    assert backend.shadow._thread.is_alive()
+    assert (row.status, row.error) == ("failed", "ValueError")
+    challenger.columns = needed
+    answer = client_of(backend).post(PATH, json={"amount": 123_456}).json()
+    assert wait_until(lambda: f"{answer['score_id']}.shadow.2" in set(shadows(backend).score_id))
 
 
 def test_a_row_that_lacks_a_column_of_the_challenger_is_not_guessed(start: Callable[..., Backend]) -> None:
     backend = start()
-    before = counted("incomplete")
-    kept = backend.row(backend.champion.model(), {"amount": 1.0}, {"fraud": 0.5}, time.perf_counter(), None)
-    backend.shadow.offer([kept])
+    row, before = lacking(backend), counted("incomplete")
+    backend.shadow.offer([row])
     assert wait_until(lambda: counted("incomplete") == before + 1)
-    assert f"{kept.score_id}.shadow.2" not in set(shadows(backend).score_id)
+    assert f"{row.score_id}.shadow.2" not in set(shadows(backend).score_id)
 
 
 def test_a_challenger_that_becomes_champion_leaves_the_shadow(start: Callable[..., Backend], house: Settings) -> None:
@@ -188,34 +200,28 @@ def test_a_damaged_challenger_is_refused_and_the_champion_does_not_notice(
     assert wait_until(lambda: backend.shadow.version == "2")
 
 
-@dataclass
-class Bad:
-    """A scorer that does something else before it scores."""
+@pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL, signal.SIGSEGV], ids=["hangs", "dies", "crashes"])
+def test_scores_go_on_while_a_challenger_hangs_or_crashes_and_it_is_started_again(
+    start: Callable[..., Backend], monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    monkeypatch.setattr("bentos.challenger._SCORING_SECONDS", 0.5)
+    monkeypatch.setattr("bentos.shadow._RETRY_SECONDS", 0.0)
+    backend = start()
+    lost, first = counted("lost"), backend.shadow._challenger
+    assert first is not None
+    send(backend, fault)
+    client = client_of(backend)
+    for amount in range(20):
+        assert client.post(PATH, json={"amount": amount}).json()["model_version"] == "1"
+    assert wait_until(lambda: counted("lost") > lost)
+    assert wait_until(lambda: backend.shadow._challenger is not first and backend.shadow.version == "2")
+    answer = client.post(PATH, json={"amount": 1}).json()
+    assert wait_until(lambda: f"{answer['score_id']}.shadow.2" in set(shadows(backend).score_id))
 
-    scorer: Any
-    first: Callable[[], None]
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.scorer.columns
-
-    def table(self, frame: pd.DataFrame) -> pd.DataFrame:
-        self.first()
-        return self.scorer.table(frame)
-
-
-def broken() -> None:
-    raise RuntimeError
-
-
-@pytest.mark.parametrize("fault", [lambda: time.sleep(3), broken, lambda: None], ids=["sleeps", "raises", "works"])
-def test_scores_go_on_while_a_challenger_sleeps_or_raises(start: Callable[..., Backend], fault: Callable[[], None]) -> None:
-    backend = start(shadow_share=1.0, champion_poll_seconds=2.0)
-    backend.shadow._model = replace(backend.shadow._model, scorer=Bad(backend.shadow._model.scorer, fault))
-    model = backend.champion.model()
-    row = model.golden.rows[0]
-    began = time.perf_counter()
-    for _ in range(100):
-        probability = float(backend.predict(model, frame_of(row), began, None)["fraud"][0])
-        backend.keep([backend.row(model, row, {"fraud": probability}, began, None)])
-    assert time.perf_counter() - began < 60  # one sleep of the challenger in each request would be five minutes
+def test_a_challenger_ends_with_its_service(start: Callable[..., Backend]) -> None:
+    backend = start()
+    challenger = backend.shadow._challenger
+    assert challenger is not None
+    backend.stop()
+    assert not psutil.pid_exists(challenger.process_id)

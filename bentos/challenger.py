@@ -1,0 +1,123 @@
+"""A challenger in a process of its own: what it does to its interpreter, its memory or itself, the champion does not notice.
+
+Lines of JSON go both ways over pipes, so nothing is unpickled:
+
+    service → challenger   [[value of each column], …]
+    challenger → service   {"columns": […]} once it is ready, then {"scores": [{output: prediction}, …]} for each line,
+                           or {"error": kind, "message": text}
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from registry.reader import Registered
+from settings import PROJECT
+
+_LOADING_SECONDS, _SCORING_SECONDS = 120.0, 60.0
+
+
+class ChallengerRefused(Exception):
+    """A version that cannot score in shadow; `kind` is the name of the error that says why.
+
+    Attributes:
+        kind: as the metric of failed loads has it.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class ChallengerEnded(Exception):
+    """The process ended by itself, or did not answer in time and was ended."""
+
+
+class ScoringFailed(Exception):
+    """The challenger could not score these rows and waits for others; the text is the name of its error."""
+
+
+class Challenger:
+    """A version in another process, which is started here and asked for scores once it is ready.
+
+    Args:
+        registered: which version it is.
+        folder: its files.
+
+    Attributes:
+        columns: the features it needs, in the order of the values that it takes; none before it is ready.
+    """
+
+    def __init__(self, registered: Registered, folder: Path) -> None:
+        self.registered = registered
+        self.columns: tuple[str, ...] = ()
+        version = registered.name, registered.version, str(registered.sha256), str(folder)
+        self._process = subprocess.Popen(  # noqa: S603 - our own module, and what the registry says of a version
+            [sys.executable, "-m", "bentos.challenger_process", *version],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=PROJECT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    def wait_ready(self) -> None:
+        """Return when the version is in memory and its golden rows came out as recorded.
+
+        Raises:
+            ChallengerRefused: it does not pass the checks of `registry.loading.load_checked`.
+            ChallengerEnded: it died over them.
+        """
+        ready = self._answer(_LOADING_SECONDS)
+        if "error" in ready:
+            raise ChallengerRefused(ready["error"], ready["message"])
+        self.columns = tuple(ready["columns"])
+
+    def scores(self, rows: Sequence[Sequence[Any]]) -> list[dict[str, float]]:
+        """Predictions by output for rows of values in the order of `columns`; None = missing.
+
+        Raises:
+            ScoringFailed: none of these rows was scored.
+            ChallengerEnded: nor will be any other.
+        """
+        asking: Any = self._process.stdin
+        try:
+            asking.write(orjson.dumps(rows) + b"\n")
+            asking.flush()
+        except OSError as error:
+            raise self._ended() from error
+        answer = self._answer(_SCORING_SECONDS)
+        if "error" in answer:
+            raise ScoringFailed(answer["error"])
+        scores: list[dict[str, float]] = answer["scores"]
+        return scores
+
+    @property
+    def process_id(self) -> int:
+        """Of the process that scores."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End the process, whatever it is at; from any thread, and more than once."""
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self, seconds: float) -> dict[str, Any]:
+        given: Any = self._process.stdout
+        line = given.readline() if select.select([given], [], [], seconds)[0] else b""
+        if not line.endswith(b"\n"):
+            raise self._ended()
+        answer: dict[str, Any] = orjson.loads(line)
+        return answer
+
+    def _ended(self) -> ChallengerEnded:
+        late = self._process.poll() is None
+        self.close()
+        return ChallengerEnded("it did not answer in time" if late else f"its process ended with {self._process.returncode}")
