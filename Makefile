@@ -24,7 +24,7 @@ export OMP_WAIT_POLICY := PASSIVE
 SERVICES := prefect mlflow evidently consent income prescoring recommendation fraud flows
 PACKAGES := settings.py chain.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows scenarios bench
 
-.PHONY: up serve pipeline ingest train score reproduce loop rollback ledger delete-version push labels scenario backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-consent bench-aggregates bench-monitoring lock clean
+.PHONY: up serve pipeline ingest train score reproduce loop rollback ledger delete-version push labels scenario backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-serving bench-consent bench-aggregates bench-monitoring lock clean
 
 up: $(VENV)/.runtime | $(PREFECT_HOME) ## the whole bank: data, models, services, addresses; Ctrl-C stops it
 	@exec honcho start
@@ -114,6 +114,9 @@ bench: $(VENV)/.dev ## every side-by-side measurement; each prints one table
 
 bench-training: $(VENV)/.dev ## our search against FLAML and the libraries' defaults; half an hour
 	@python -m bench.training
+
+bench-serving: $(VENV)/.dev ## the fraud service against an echo, plain FastAPI and the usual prototype; needs wrk; seven minutes
+	@python -m bench.serving && python -m bench.shadow
 
 bench-monitoring: $(VENV)/.dev ## drift reports over a journal of two million scores against Evidently's own preset; ten minutes
 	@python -m bench.monitoring

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import orjson
 from pydantic import ValidationError
 
 from bentos.fraud.requests import NUMBERS, TransactionBatch, TransactionScoringRequest, bounds_of
-from bentos.fraud.rows import Payments, payments_of
+from bentos.fraud.rows import Payment, Payments, payments_of
 from bentos.serving.bodies import ClientCode
 from edge.errors import RequestRefused, validation_refusal
 
@@ -56,26 +56,33 @@ _Payment = msgspec.defstruct(
 )
 _Batch: Any = msgspec.defstruct("Batch", [("items", list[_Payment])], forbid_unknown_fields=True)  # type: ignore[valid-type]
 _BATCH = msgspec.json.Decoder(_Batch)
-_LINES = msgspec.json.Decoder(_Payment)
+_PAYMENT = msgspec.json.Decoder(_Payment)
 
 
-def read_payment(body: bytes) -> TransactionScoringRequest:
+_UNREAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of a body: it reads quickly, and what it refuses is judged, and put into words, by pydantic."""
+
+
+def read_payment(body: bytes) -> Payment:
     """One payment from JSON.
 
     Raises:
         RequestRefused: 422, the field named.
     """
     try:
-        return TransactionScoringRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise _refusal(error) from None
+        return cast(Payment, _PAYMENT.decode(body))
+    except _UNREAD:
+        try:
+            return TransactionScoringRequest.model_validate_json(body)
+        except ValidationError as error:
+            raise _refusal(error) from None
 
 
 def read_json(body: bytes, most: int) -> Payments:
-    """`{"items": [payment, …]}`: quickly by msgspec; what that refuses is judged, and put into words, by pydantic."""
+    """`{"items": [payment, …]}`."""
     try:
         items: Sequence[Any] = _BATCH.decode(body).items
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNREAD:
         try:
             items = TransactionBatch.model_validate_json(body).items
         except ValidationError as error:
@@ -87,8 +94,8 @@ def read_json(body: bytes, most: int) -> Payments:
 def read_lines(body: bytes, most: int) -> Payments:
     """One payment in each line; empty lines count for nothing."""
     try:
-        items: Sequence[Any] = _LINES.decode_lines(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        items: Sequence[Any] = _PAYMENT.decode_lines(body)
+    except _UNREAD:
         lines = [line for line in body.split(b"\n") if line.strip()]
         check_count(len(lines), most)
         items = [_line(index, line) for index, line in enumerate(lines)]

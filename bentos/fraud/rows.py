@@ -6,14 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from bentos.fraud.requests import NUMBERS, TransactionScoringRequest
+from bentos.fraud.requests import NUMBERS
 
 _FLAG = "_was_missing"
 _MOMENTS: tuple[tuple[str, Callable[[datetime], int]], ...] = (("hour", lambda at: at.hour), ("weekday", lambda at: at.weekday()))
+
+
+class Payment(Protocol):
+    """A checked payment: an attribute for each field of `TransactionScoringRequest`, None = not given."""
+
+    client_id: str | None
+    amount: float
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,8 @@ class Payments:
         return len(self.client_ids)
 
 
-def payments_of(requests: Sequence[TransactionScoringRequest]) -> Payments:
-    """Requests (or anything with their attributes) by column."""
+def payments_of(requests: Sequence[Payment]) -> Payments:
+    """Payments by column."""
     numbers = {name: np.array([getattr(one, name) for one in requests], dtype=np.float64) for name in NUMBERS}
     return Payments([one.client_id for one in requests], numbers)
 
@@ -58,13 +65,13 @@ class FraudRows:
         self._flags = [(place[name + _FLAG], place[name]) for name in flagged]
         self._moments = [(place[name], read) for name, read in _MOMENTS if name in place]
 
-    def one(self, payment: TransactionScoringRequest, online: Mapping[str, Any], at: datetime) -> list[float | None]:
+    def one(self, payment: Payment, online: Mapping[str, Any], at: datetime) -> list[float | None]:
         """The row of one payment, in column order; None = missing."""
         row: list[float | None] = [online.get(name) for name in self._names]
-        given = vars(payment)
         for name, index in self._given:
-            if given[name] is not None:
-                row[index] = given[name]
+            given = getattr(payment, name)
+            if given is not None:
+                row[index] = given
         for index, read in self._moments:
             row[index] = read(at)
         for flag, index in self._flags:

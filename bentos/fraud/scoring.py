@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bentos.fraud.requests import RiskLevel, TransactionScoringRequest
-from bentos.fraud.rows import FraudRows, Payments
+from bentos.fraud.requests import RiskLevel
+from bentos.fraud.rows import FraudRows, Payment, Payments
 from bentos.serving.backend import Backend
 from clock import now
 from edge.pepper import ConfigurationError
@@ -96,7 +96,7 @@ class FraudDesk:
         self._ready = (prepared, *self._ready[:1])
         return prepared
 
-    def judge(self, payment: TransactionScoringRequest, known: Mapping[str, Any], started: float) -> Judged:
+    def judge(self, payment: Payment, known: Mapping[str, Any], started: float) -> Judged:
         """Score one payment, without keeping it.
 
         Args:
@@ -133,7 +133,7 @@ class FraudDesk:
         row = None if client_id is None else self._backend.online.get(OUTPUT, client_id)
         return {} if row is None else row.values
 
-    def score(self, payment: TransactionScoringRequest) -> Judged:
+    def score(self, payment: Payment) -> Judged:
         """Score one payment; its journal row is durable when this returns."""
         started = time.perf_counter()
         judged = self.judge(payment, self.known(payment.client_id), started)
