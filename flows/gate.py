@@ -18,7 +18,7 @@ from monitoring.leases import kept, take
 from monitoring.live import Live, live
 from monitoring.loop_log import UNANSWERED, Challenger, LoopLog
 from monitoring.loop_tables import open_loop, writing
-from registry import models, promotion
+from registry import aliases, models, promotion
 from registry.candidate import Unservable, load_candidate
 from registry.ledger import open_ledger
 from settings import Settings, settings
@@ -103,7 +103,9 @@ def _judge(challenger: Challenger, seen: Live, config: Settings) -> tuple[bool, 
     try:
         verdict = promotion.gate(use_case, version, _holdout(use_case, version, config), config=config, evidence=_evidence(seen))
     except (NotTrainable, UnknownTable, Unservable) as error:
-        return False, f"refused: it cannot be judged: {error}", seen.figures
+        reason = f"refused: it cannot be judged: {error}"
+        aliases.record_refusal(use_case, version, models.champion_version(use_case, config), reason, seen.figures, config)
+        return False, reason, seen.figures
     except MlflowException as error:
         if error.error_code not in models.GONE:
             raise

@@ -53,6 +53,7 @@ def move_champion(
     """Make `version` champion if `expected` still is: of several moves from the same champion exactly one succeeds.
 
     The row in the ledger is the decision. MLflow's alias follows in a second step, which `settle` repeats if it was cut short.
+    A champion is nobody's challenger any more.
 
     Raises:
         ChampionChanged: another version is champion meanwhile; nothing was moved.
@@ -68,11 +69,12 @@ def move_champion(
                     f"version {version} was not compared with it"
                 )
         ledger.append(connection, _entry(name, action, expected, version, reason, figures, config))
+        _dismiss(ledger, connection, name, version, "it is champion", config)
     _publish(ledger, name, config)
 
 
 def nominate(name: str, version: str, config: Settings | None = None) -> None:
-    """Give `version` the alias `challenger`; the last one nominated has it."""
+    """Give `version` the alias `challenger` until it is judged; the last one nominated has it."""
     ledger = open_ledger(config)
     with ledger.writing() as connection:
         last = ledger.last_move(connection, name, models.CHALLENGER)
@@ -86,11 +88,23 @@ def nominate(name: str, version: str, config: Settings | None = None) -> None:
 def record_refusal(
     name: str, version: str, current: str | None, reason: str, figures: Mapping[str, Any], config: Settings | None = None
 ) -> None:
-    """Record that `version` did not become champion instead of `current`."""
+    """Record that `version` did not become champion instead of `current`; services stop scoring with it in shadow."""
     ledger = open_ledger(config)
     with ledger.writing() as connection:
         ledger.append(connection, _entry(name, "refuse", current, version, reason, figures, config))
+        _dismiss(ledger, connection, name, version, "the gate refused it", config)
     settle(name, config)
+
+
+def _dismiss(ledger: Ledger, connection: Connection, name: str, version: str, reason: str, config: Settings | None) -> None:
+    """Take the alias `challenger` off `version` now that it was judged; a version nominated meanwhile keeps it.
+
+    MLflow first, inside the transaction: a process that dies in between leaves no verdict, and the gate nominates anew.
+    """
+    if models.alias_version(name, models.CHALLENGER, config) != version:
+        return
+    models.client(config).delete_registered_model_alias(name, models.CHALLENGER)
+    ledger.append(connection, _entry(name, "dismiss", version, None, reason, {}, config, models.CHALLENGER))
 
 
 def versions_in_force(ledger: Ledger, connection: Connection, name: str) -> list[str]:

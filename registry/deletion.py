@@ -32,7 +32,8 @@ def delete_version(name: str, version: str, config: Settings | None = None) -> N
         sha256 = manifest_sha256(name, version, config)
         aliases = sorted(api.get_model_version(name, version).aliases)
         if aliases:
-            raise StillNeeded(f"version {version} of {name} is its {' and '.join(aliases)}: move the alias first")
+            way = f"make rollback MODEL={name} goes back to the one before" if version == champion else "move the alias first"
+            raise StillNeeded(f"version {version} of {name} is its {' and '.join(aliases)}: {way}")
         stack = versions_in_force(ledger, connection, name)
         if version in stack[-2:]:
             raise StillNeeded(f"version {version} of {name} is what a rollback from champion {champion} returns to")

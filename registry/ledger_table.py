@@ -11,9 +11,9 @@ from sqlalchemy import BigInteger, Column, Index, MetaData, Row, Table, Text
 import chain
 from database import UtcTime, append_only
 
-Action = Literal["nominate", "promote", "refuse", "rollback", "adopt", "delete"]
-MOVES: tuple[Action, ...] = ("nominate", "promote", "rollback", "adopt")
-"""Actions after which the row's alias lies on the row's version; the others move nothing."""
+Action = Literal["nominate", "dismiss", "promote", "refuse", "rollback", "adopt", "delete"]
+MOVES: tuple[Action, ...] = ("nominate", "dismiss", "promote", "rollback", "adopt")
+"""Actions after which the row's alias lies on the row's version, or nowhere where that is None; the others move nothing."""
 
 SCHEMA = MetaData()
 LEDGER = Table(
@@ -48,7 +48,7 @@ class Entry:
         alias: the alias that was moved, or that the version was refused.
         action: one of `Action`.
         previous_version: what carried the alias before; None = nothing.
-        version: the version it is about; None only where an alias was found removed.
+        version: the version it is about; None only where an alias was taken off or found removed.
         reason: a sentence.
         manifest_sha256: hash of the version's manifest, which covers all its files.
         figures: numbers the decision was made on.

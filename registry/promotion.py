@@ -37,8 +37,8 @@ def gate(
 ) -> Verdict:
     """Judge `version` by the rule of `judge`, make it champion when it passes, and record either in the ledger.
 
-    The version gets the alias `challenger` first, unless it has it. Where another version became champion while this one was
-    being judged, this one is refused: it was not compared with that champion.
+    The version gets the alias `challenger` first, unless it has it, and loses it with the verdict. Where another version became
+    champion while this one was being judged, this one is refused: it was not compared with that champion.
     """
     settle(use_case, config)
     if models.alias_version(use_case, models.CHALLENGER, config) != version:
@@ -51,7 +51,7 @@ def gate(
             verdict = replace(verdict, promoted=False, reason=f"refused: {error}")
     if not verdict.promoted:
         record_refusal(use_case, version, verdict.champion_version, verdict.reason, verdict.figures, config)
-    models.client(config).set_model_version_tag(use_case, version, "opora.gate", verdict.reason)
+    models.client(config).set_model_version_tag(use_case, version, models.GATE_TAG, verdict.reason)
     return verdict
 
 

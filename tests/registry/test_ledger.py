@@ -200,7 +200,7 @@ ENTRIES = st.lists(
     st.tuples(
         st.sampled_from(["income", "fraud"]),
         st.sampled_from(["champion", "challenger"]),
-        st.sampled_from(["nominate", "promote", "refuse", "rollback", "adopt", "delete"]),
+        st.sampled_from(["nominate", "dismiss", "promote", "refuse", "rollback", "adopt", "delete"]),
         st.none() | st.integers(1, 5).map(str),
         st.integers(-2, 5),  # seconds since the row before: clocks are set back at times
     ),

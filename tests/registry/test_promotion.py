@@ -147,7 +147,6 @@ class TestTheRule:
         assert "no champion yet" in verdict.reason
         assert_at_one(bank, name, version)
         assert alias_at(name, before, config=bank) is None
-        assert alias_at(name, now(), "challenger", config=bank) == version
         (row,) = [row for row in ledger_rows(bank, name) if row.action == "promote"]
         registered = models.client(bank).get_model_version(name, version)
         assert row.manifest_sha256 == registered.tags["opora.sha256"]
@@ -234,6 +233,13 @@ class TestTheRule:
         assert verdict.promoted
         assert "it also predicts returned" in verdict.reason
 
+    def test_columns_that_the_champion_has_to_do_without_are_told(self, bank: Settings, name: str, register: Callable) -> None:
+        promotion.gate(name, register(), holdout(), config=bank)
+        rows = holdout(features=people(2000, 99)[0].drop(columns="a"))
+        verdict = promotion.judge(name, register(columns="b"), rows, config=bank)
+        assert "on the same 2,000 rows (which lack 1 of the champion's 2 columns: a)" in verdict.reason
+        assert "lack" not in promotion.judge(name, register(columns="b"), holdout(), config=bank).reason
+
     def test_a_champion_that_cannot_be_loaded_is_no_rival(self, bank: Settings, name: str, register: Callable) -> None:
         old = register()
         promotion.gate(name, old, holdout(), config=bank)
@@ -260,6 +266,49 @@ class TestTheRule:
         low, high = promotion.judge(name, version, rows, config=bank).interval
         grouped = promotion.judge(name, version, replace(rows, group="client"), config=bank).interval
         assert grouped[1] - grouped[0] > 2 * (high - low)
+
+
+class TestTheAliasChallenger:
+    """Services score in shadow with the version that carries it: it lasts from the nomination to the verdict."""
+
+    def test_ends_with_either_verdict_and_the_ledger_says_when(self, bank: Settings, name: str, register: Callable) -> None:
+        seen: list[str | None] = []
+        for columns in ("ab", "b"):
+            version = register(columns=columns)
+            promotion.postpone(name, version, holdout(), bank)
+            waiting = now()
+            verdict = promotion.gate(name, version, holdout(), config=bank)
+            assert verdict.promoted is (columns == "ab")
+            assert alias_at(name, waiting, "challenger", config=bank) == version
+            seen.append(models.alias_version(name, models.CHALLENGER, bank))
+            assert alias_at(name, now(), "challenger", config=bank) is None
+        assert seen == [None, None]
+        moves = [(row.action, row.version, row.reason) for row in ledger_rows(bank, name) if row.alias == "challenger"]
+        assert [move[:2] for move in moves] == [("nominate", "1"), ("dismiss", None), ("nominate", "2"), ("dismiss", None)]
+        assert [move[2] for move in moves[1::2]] == ["it is champion", "the gate refused it"]
+        assert_at_one(bank, name, "1")
+
+    def test_of_a_version_nominated_during_the_judgement_stays(
+        self, bank: Settings, name: str, register: Callable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refused, next_one = register(columns="b"), register()
+        judge = promotion.judge
+
+        def judge_while_another_is_nominated(*arguments: object) -> promotion.Verdict:
+            aliases.nominate(name, next_one, bank)
+            return judge(*arguments)
+
+        monkeypatch.setattr(promotion, "judge", judge_while_another_is_nominated)
+        assert not promotion.gate(name, refused, holdout(baseline=0.99), config=bank).promoted
+        assert models.alias_version(name, models.CHALLENGER, bank) == next_one
+        assert alias_at(name, now(), "challenger", config=bank) == next_one
+
+    def test_lost_to_a_refusal_lets_the_version_be_deleted(self, bank: Settings, name: str, register: Callable) -> None:
+        version = register()
+        promotion.gate(name, version, holdout(baseline=0.99), config=bank)
+        delete_version(name, version, bank)
+        with pytest.raises(NoSuchVersion):
+            delete_version(name, version, bank)
 
 
 class TestWhatCannotServe:
