@@ -84,10 +84,12 @@ def fit_and_register(
         scorer = Path(folder) / "scorer"
         scorer.mkdir()
         trained = train(task, frame, scorer, budget, seed, progress(task.name), thresholds, settings().var / "searches")
+        if not any(row["state"] == "complete" for row in trained.leaderboard.rows):
+            run_logger().warning("%s: no configuration came to its end in %.0f s: give more time", task.name, budget.seconds)
         models.log_results(run_id, params, describe(trained), {"leaderboard": trained.leaderboard.rows, "table": task.table})
         version = models.log(scorer, run_id, task.name)
         # Before the gate: against the champion as it is, and nothing is promoted that cannot be reported on.
-        _write_report(report(trained, task, _champion(task.name), titles, costs), run_id, task.name, version)
+        _write_report(report(trained, task, champion_of(task.name), titles, costs), run_id, task.name, version)
         verdict = judged(task.name, version, trained.holdout)
     run_logger().info("%s version %s %s", task.name, version, verdict.reason)
     url = f"{settings().public_mlflow_url}/#/models/{task.name}/versions/{version}"
@@ -96,7 +98,8 @@ def fit_and_register(
     return RegisteredVersion(task.name, version, verdict.promoted, verdict.reason, trained.metrics, trained.leaderboard.rows, url)
 
 
-def _champion(name: str) -> models.LoadedModel | None:
+def champion_of(name: str) -> models.LoadedModel | None:
+    """The version in force, None where there is none that can be loaded."""
     try:
         return models.load_champion(name)
     except (models.NoChampion, DamagedModel):

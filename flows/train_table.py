@@ -23,7 +23,7 @@ if __name__ == "__main__":
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
-from flows.registration import RegisteredVersion, fit_and_register, scratch
+from flows.registration import RegisteredVersion, champion_of, fit_and_register, scratch
 from training.candidates import Budget
 from training.own_scores import class_threshold
 from training.own_table import OwnTable, read_own_table
@@ -36,8 +36,9 @@ _HEAD = 5
 def train_table(request: TableRequest) -> RegisteredVersion:
     """Read the table, look for leaks, then search, fit, register and gate; what is suspicious is an artifact of the run."""
     started = time.monotonic()
+    champion = champion_of(request.name)
     with scratch() as folder:
-        own = read_own_table(request, Path(folder))
+        own = read_own_table(request, Path(folder), champion.scorer.metadata.get("table") if champion else None)
     _tell(request, own)
     left = max(1.0, request.seconds - (time.monotonic() - started))
     params = request.model_dump(mode="json")

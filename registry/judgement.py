@@ -106,11 +106,19 @@ def _compared(
     figures = replace(verdict, champion=current, comparison=comparison, margin=accepted)
     word, conclusion = _decide(comparison, accepted, advantage(challenger, champion))
     title = f"{holdout.figure.title} {figure(common.score(predictions))} against {figure(current)} of champion {champion.version}"
-    rows = f"on the same {len(holdout.features):,} rows"
+    rows = f"on the same {len(holdout.features):,} rows{_lacking(champion, holdout)}"
     difference = (
         f"{_signed(comparison.difference)} in its favour (90 % interval {_signed(comparison.low)} to {_signed(comparison.high)})"
     )
     return replace(figures, promoted=word == "promoted", reason=f"{word}: {title} {rows}, {difference}: {conclusion}")
+
+
+def _lacking(champion: Candidate, holdout: Holdout) -> str:
+    """A clause on the columns that the champion has to do without here."""
+    columns = champion.scorer.columns
+    absent = [name for name in columns if name not in holdout.features.columns]
+    some = ", ".join(absent[:5]) + " …" * (len(absent) > 5)
+    return f" (which lack {len(absent)} of the champion's {len(columns)} columns: {some})" if absent else ""
 
 
 def _decide(comparison: Comparison, margin: float, merits: str) -> tuple[str, str]:

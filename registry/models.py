@@ -29,6 +29,8 @@ from settings import Settings, settings
 __all__ = ["CHALLENGER", "CHAMPION", "SHA256_TAG", "LoadedModel"]
 
 USE_CASES = ("income", "prescoring", "recommendation", "fraud")
+GATE_TAG = "opora.gate"
+"""Tag of a version: the gate's verdict in words."""
 GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -177,8 +179,19 @@ def load_champion(use_case: str, config: Settings | None = None) -> LoadedModel:
     """
     version = champion_version(use_case, config)
     if version is None:
-        raise NoChampion(f"use case {use_case} has no champion: train it first (make pipeline, or the train flow)")
+        raise NoChampion(f"{use_case} has no champion: {_why_none(use_case, config)}")
     return load_version(use_case, version, config)
+
+
+def _why_none(use_case: str, config: Settings | None) -> str:
+    """What to do about a model without a champion: train it, or read why its newest version was refused."""
+    found = client(config).search_model_versions(f"name = '{use_case}'", max_results=1, order_by=["version_number DESC"])
+    if found:
+        verdict = found[0].tags.get(GATE_TAG, "has not been judged yet")
+        return f"version {found[0].version} {verdict}; the report in MLflow shows what it learned"
+    if use_case in USE_CASES:
+        return "train it first (make pipeline, or the train flow)"
+    return f"train it first (make train NAME={use_case} TABLE=… TARGET=… KIND=…)"
 
 
 def load_version(use_case: str, version: str, config: Settings | None = None) -> LoadedModel:

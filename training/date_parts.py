@@ -8,6 +8,8 @@ import pandas as pd
 DAYS, BEFORE, MONTH, WEEKDAY, HOUR = "days", "days before", "month", "weekday", "hour"
 _YEAR = 365
 _SECONDS_A_DAY = 86_400
+_EPOCH = pd.Timestamp(0).as_unit("us")
+"""In nanoseconds neither 0001-01-01 nor 9999-12-31 would fit, by which many a system says "never"."""
 
 
 def learn_parts(frame: pd.DataFrame, dates: Sequence[str], time: str | None) -> dict[str, list[str]]:
@@ -56,6 +58,6 @@ def _part(frame: pd.DataFrame, column: str, part: str, time: str | None) -> np.n
     elif part == HOUR:
         values = moments.hour
     else:
-        until, since = (frame[time], frame[column]) if part == BEFORE and time else (frame[column], pd.Timestamp(0))
+        until, since = (frame[time], frame[column]) if part == BEFORE and time else (frame[column], _EPOCH)
         values = (until - since).dt.total_seconds() / _SECONDS_A_DAY
     return values.to_numpy(dtype="float64", na_value=np.nan)

@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 
 from training.own_request import TableRequest
+from training.refusals import FEWEST_ROWS
 from training.task import NotTrainable
 
 MOST_CLASSES = 100
 FEWEST_OF_A_CLASS = 20
+LARGEST_AMOUNT = 1e18
+"""Beyond, the square of an error is no number that the boosting libraries could hold."""
 _YES = {"1", "true", "yes", "y", "t", "да", "д", "истина", "bad", "default", "fraud"}
 
 
@@ -28,7 +31,14 @@ def learn_labels(request: TableRequest, column: pd.Series) -> Labels:
         NotTrainable: one class, too many, too rare ones, or an amount that is none; names the column and the count.
     """
     if column.isna().all():
-        raise NotTrainable(f"{request.name}: target {request.target} is missing in all {len(column):,} rows")
+        raise NotTrainable(
+            f"{request.name}: target {request.target} is missing in all {len(column):,} rows: name the column with the answers"
+        )
+    if column.count() < FEWEST_ROWS:
+        raise NotTrainable(
+            f"{request.name}: {column.count()} of {len(column):,} rows have a {request.target}, at least {FEWEST_ROWS} are "
+            "needed: bring more rows"
+        )
     if request.kind == "regression":
         return Labels(_amounts(request, column), ())
     texts = column.map(as_text, na_action="ignore").astype(object)
@@ -56,7 +66,14 @@ def _amounts(request: TableRequest, column: pd.Series) -> pd.Series:
             f"{request.name}: target {request.target} is no number ({column.nunique():,} different values in {column.count():,} "
             "rows): a regression needs amounts; take KIND=binary or KIND=multiclass for classes"
         )
-    return column.astype("float64")
+    amounts = column.astype("float64")
+    beyond = int((amounts.abs() > LARGEST_AMOUNT).sum())
+    if beyond:
+        raise NotTrainable(
+            f"{request.name}: target {request.target} is infinite or beyond {LARGEST_AMOUNT:g} in {beyond:,} rows: check the "
+            "export, or leave these rows out"
+        )
+    return amounts
 
 
 def _two(request: TableRequest, counts: pd.Series) -> tuple[str, str]:
@@ -71,6 +88,7 @@ def _two(request: TableRequest, counts: pd.Series) -> tuple[str, str]:
         raise NotTrainable(
             f"{request.name}: target {request.target} never has the positive value {request.positive!r}: it has {values}"
         )
+    _refuse_rare(request, counts)
     yes = [name for name in values if name.lower() in _YES]
     if request.positive is not None:
         positive = request.positive
@@ -90,16 +108,21 @@ def _several(request: TableRequest, counts: pd.Series) -> tuple[str, ...]:
             f"{request.name}: target {request.target} has {len(counts):,} classes, at most {MOST_CLASSES} can be told apart: "
             "merge the rare ones, or take KIND=regression for amounts"
         )
-    rare = {str(name): int(count) for name, count in counts.items() if count < FEWEST_OF_A_CLASS}
-    if rare:
-        named = ", ".join(f"{name} ({count} rows)" for name, count in sorted(rare.items())[:10])
-        raise NotTrainable(
-            f"{request.name}: {len(rare)} classes of target {request.target} have fewer than {FEWEST_OF_A_CLASS} rows: {named}: "
-            "merge them with others or leave their rows out"
-        )
+    _refuse_rare(request, counts)
     names = [str(name) for name in counts.index]
     numbers = [_number(name) for name in names]
     return tuple(sorted(names, key=lambda name: _number(name) or 0.0) if None not in numbers else sorted(names))
+
+
+def _refuse_rare(request: TableRequest, counts: pd.Series) -> None:
+    rare = {str(name): int(count) for name, count in counts.items() if count < FEWEST_OF_A_CLASS}
+    if rare:
+        named = ", ".join(f"{name} ({count} rows)" for name, count in sorted(rare.items())[:10])
+        remedy = "bring more of them" if request.kind == "binary" else "merge them with others or leave their rows out"
+        raise NotTrainable(
+            f"{request.name}: {len(rare)} of {len(counts)} classes of target {request.target} have fewer than "
+            f"{FEWEST_OF_A_CLASS} rows: {named}: {remedy}"
+        )
 
 
 def _number(text: str) -> float | None:

@@ -19,7 +19,7 @@ ColumnName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=
 
 
 class TableRequest(BaseModel):
-    """Which table to learn from and what; the Prefect UI shows these fields as a form."""
+    """Which table to learn from and what."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,6 +54,8 @@ class TableRequest(BaseModel):
             raise ValueError(f"metric {self.metric} does not fit a {self.kind} target: take {', '.join(METRICS[self.kind])}")
         if self.positive is not None and self.kind != "binary":
             raise ValueError(f"a {self.kind} target has no positive class: leave positive out")
+        if self.monotone and self.kind == "multiclass":
+            raise ValueError("a multiclass target neither rises nor falls: leave monotone out")
         self._refuse_two_roles()
         return self
 

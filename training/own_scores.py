@@ -16,8 +16,11 @@ POSITIVE = "positive"
 def class_threshold(_output: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """The probability from which the positive class is given: where F1, 2 TP / (2 TP + FP + FN), is largest.
 
-    Ties go to the highest. Unlike the accuracy, F1 does not call every row negative where positives are rare.
+    Ties go to the highest. Unlike the accuracy, F1 does not call every row negative where positives are rare. A half where there
+    are no positives to choose by.
     """
+    if not labels.any():
+        return {POSITIVE: 0.5}
     order = np.argsort(-probabilities, kind="stable")
     descending = probabilities[order]
     last = np.append(descending[1:] != descending[:-1], True)  # rows with equal probability stay together

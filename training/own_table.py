@@ -1,8 +1,8 @@
 """From a request and a table of the user's own to a training task and its frame, and to features of the next such table."""
 
-import difflib
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from training.date_parts import date_features, learn_parts, part_name
+from training.date_parts import BEFORE, date_features, learn_parts, part_name
 from training.leakage import Suspect, suspects
 from training.own_labels import Labels, learn_labels
+from training.own_refusals import check_columns
 from training.own_request import TableRequest
 from training.refusals import refuse_empty_features
 from training.table import OpenTable, open_table
 from training.table_columns import ColumnKind
-from training.task import NotTrainable, TrainingTask
+from training.task import TrainingTask
+
+_YEARS = 1900, 2200
+"""Outside of these a date is rather a word than a day."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +41,31 @@ class OwnTable:
     suspects: tuple[Suspect, ...]
 
 
-def read_own_table(request: TableRequest, scratch: Path | None = None) -> OwnTable:
+def read_own_table(request: TableRequest, scratch: Path | None = None, champion: Mapping[str, Any] | None = None) -> OwnTable:
     """Read the table of `request` and say what is to be learned from it.
+
+    Args:
+        request: which table, and what to learn.
+        scratch: folder for an unpacked copy, where one is needed.
+        champion: `task.table` of the version in force. What it learned from is read as well, though it be dropped from now on:
+            the two are compared on the same rows, and neither is to lack its columns.
 
     Raises:
         RefusedFile: the file is no table with one header and rows of one length.
         NotTrainable: the table lacks a column, or has one that cannot be learned from.
     """
     known: dict[str, ColumnKind] = {name: "text" for name in (request.id, request.group) if name}
-    with open_table(Path(request.table), request.names, known, scratch) as table:
-        _check_columns(request, table)
+    with _opened(request, known, scratch) as table:
+        check_columns(request, table)
         kinds = {column.name: column.kind for column in table.columns}
-        unread = {name for name in (*request.drop, request.id) if name and name not in (*request.protected, request.group)}
+        read = {*request.protected, request.group, *(champion["kinds"] if champion else ())}
+        unread = {name for name in (*request.drop, request.id) if name and name not in read}
         frame = table.frame(without=[name for name in kinds if name in unread])
         notes = table.notes(without=unread)
+    notes += _far_dates(frame, kinds)
     labels = learn_labels(request, frame[request.target])
     frame, labels = _usable(request, frame, labels, notes)
-    task, frame = _task(request, table, kinds, frame, labels)
+    task, frame = _task(request, table, kinds, frame, labels, champion)
     labelled = frame[task.outputs[0]].to_numpy()
     found = [
         suspect
@@ -67,6 +79,31 @@ def read_own_table(request: TableRequest, scratch: Path | None = None) -> OwnTab
     return OwnTable(task, frame, tuple(notes), tuple(found))
 
 
+@contextlib.contextmanager
+def _opened(request: TableRequest, known: dict[str, ColumnKind], scratch: Path | None) -> Iterator[OpenTable]:
+    """The table; classes that are nearly all numbers or dates are read as text, so that none of them counts as missing."""
+    with contextlib.ExitStack() as stack:
+        table = stack.enter_context(open_table(Path(request.table), request.names, known, scratch))
+        if request.kind != "regression" and any(one.unfit for one in table.columns if one.name == request.target):
+            known = {**known, request.target: "text"}
+            table = stack.enter_context(open_table(Path(request.table), request.names, known, scratch))
+        yield table
+
+
+def _far_dates(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> list[str]:
+    """Dates like 9999-12-31, by which many a system says "never"."""
+    notes = []
+    for name in (name for name in frame.columns if kinds[name] == "date"):
+        years = frame[name].dt.year
+        far = int(((years < _YEARS[0]) | (years > _YEARS[1])).sum())
+        if far:
+            notes.append(
+                f"column {name}: {far:,} of {frame[name].count():,} dates lie before {_YEARS[0]} or after {_YEARS[1]}, as "
+                "9999-12-31 does: where they stand for none, leave them empty"
+            )
+    return notes
+
+
 def own_features(frame: pd.DataFrame, form: Mapping[str, Any]) -> pd.DataFrame:
     """The features of rows that were read with the kinds of `form` (the `task.table` of the model)."""
     return _with(frame, date_features(frame, form["dates"], form["time"]))
@@ -76,25 +113,6 @@ def _with(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
     """The frame with columns added or replaced, all at once: one by one is slow for a wide frame."""
     kept = frame.drop(columns=[name for name in columns if name in frame.columns])
     return pd.concat([kept, pd.DataFrame(dict(columns), index=frame.index)], axis=1)
-
-
-def _check_columns(request: TableRequest, table: OpenTable) -> None:
-    known = [column.name for column in table.columns]
-    roles = [request.target, request.weight, request.time, request.group, request.id]
-    wanted = [*filter(None, roles), *request.drop, *request.protected, *request.monotone]
-    absent = sorted({name for name in wanted if name not in known})
-    if absent:
-        alike = [match for name in absent for match in difflib.get_close_matches(name, known, 2, 0.5)]
-        hint = f"did you mean {', '.join(dict.fromkeys(alike))}?" if alike else f"it has {', '.join(known[:20])}"
-        raise NotTrainable(f"{request.name}: {table.name} has no column {', '.join(absent)}: {hint}")
-    if request.time:
-        column = next(column for column in table.columns if column.name == request.time)
-        if column.kind == "text" or column.unfit:
-            unfit = f"{column.unfit or column.given:,} of {column.given:,}"
-            raise NotTrainable(
-                f"{request.name}: time column {request.time} does not parse: {unfit} cells are no dates or numbers; write them "
-                "like 2025-12-31 or 31.12.2025, or train without it"
-            )
 
 
 def _usable(request: TableRequest, frame: pd.DataFrame, labels: Labels, notes: list[str]) -> tuple[pd.DataFrame, Labels]:
@@ -113,7 +131,12 @@ def _usable(request: TableRequest, frame: pd.DataFrame, labels: Labels, notes: l
 
 
 def _task(
-    request: TableRequest, table: OpenTable, kinds: Mapping[str, ColumnKind], frame: pd.DataFrame, labels: Labels
+    request: TableRequest,
+    table: OpenTable,
+    kinds: Mapping[str, ColumnKind],
+    frame: pd.DataFrame,
+    labels: Labels,
+    champion: Mapping[str, Any] | None,
 ) -> tuple[TrainingTask, pd.DataFrame]:
     """The task, and the frame with the label under the name of the output, dates as numbers and groups as codes."""
     aside = {request.target, request.weight, request.group, request.id, *request.drop}
@@ -124,7 +147,7 @@ def _task(
     derived = [part_name(name, part, request.time) for name, parts in dates.items() for part in parts]
     features = list(dict.fromkeys([*inputs, *derived]))
     output = _output(request.target, [name for name in [*kinds, *derived] if name != request.target])
-    columns: dict[str, Any] = date_features(frame, dates, request.time)
+    columns: dict[str, Any] = {**_dates_of(champion, request, kinds, frame), **date_features(frame, dates, request.time)}
     columns[output] = labels.values.to_numpy()
     if request.group:
         columns[request.group] = _groups(frame[request.group])
@@ -160,6 +183,21 @@ def _task(
     )
     refuse_empty_features(task, frame)
     return task, frame
+
+
+def _dates_of(
+    champion: Mapping[str, Any] | None, request: TableRequest, kinds: Mapping[str, ColumnKind], frame: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """The features that the champion makes of dates; the column by which rows are ordered now stays a date."""
+    if champion is None:
+        return {}
+    there = {name for name in frame.columns if kinds[name] == "date"}
+    dates = {
+        name: [part for part in parts if part != BEFORE or champion["time"] in there]
+        for name, parts in champion["dates"].items()
+        if name in there - {request.time}
+    }
+    return date_features(frame, dates, champion["time"])
 
 
 def _output(target: str, others: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ from training.task import NotTrainable, TrainingTask
 
 FEWEST_ROWS = 200
 FEWEST_GROUPS = 10
+LARGEST = float(np.finfo(np.float32).max)
+"""Models read numbers as float32."""
 
 
 def check_trainable(task: TrainingTask, frame: pd.DataFrame, fewest: int = FEWEST_ROWS) -> None:
@@ -59,9 +61,9 @@ def _refuse_absent(task: TrainingTask, frame: pd.DataFrame) -> None:
     wanted = dict.fromkeys([*task.features, *task.outputs, *task.protected, *filter(None, (task.weight, task.time, task.group))])
     absent = [name for name in wanted if name not in frame.columns]
     if absent:
-        raise NotTrainable(f"{task.name}: the table has no column {', '.join(absent)}")
+        raise NotTrainable(f"{task.name}: the table has no column {', '.join(absent)}: add it, or ask for others")
     if not task.features:
-        raise NotTrainable(f"{task.name}: no column is left to learn from: drop fewer")
+        raise NotTrainable(f"{task.name}: no column is left to learn from: all others are dropped or have a role; drop fewer")
 
 
 def _check_label(task: TrainingTask, column: pd.Series, fewest: int) -> None:
@@ -90,12 +92,13 @@ def _check_label(task: TrainingTask, column: pd.Series, fewest: int) -> None:
 
 def _refuse_infinite(task: TrainingTask, frame: pd.DataFrame) -> None:
     numeric = [name for name in task.features if pd.api.types.is_numeric_dtype(frame[name].dtype)]
-    counts = {name: int(np.isinf(frame[name].to_numpy(dtype="float64", na_value=np.nan)).sum()) for name in numeric}
+    counts = {name: int((np.abs(frame[name].to_numpy(dtype="float64", na_value=np.nan)) > LARGEST).sum()) for name in numeric}
     infinite = {name: count for name, count in counts.items() if count}
     if infinite:
         named = ", ".join(f"{name} ({count:,} rows)" for name, count in infinite.items())
         raise NotTrainable(
-            f"{task.name}: {len(infinite)} columns have infinite values: {named}: leave these cells empty, or drop"
+            f"{task.name}: {len(infinite)} columns have values that are infinite or beyond {LARGEST:.1e}: {named}: leave these "
+            f"cells empty, or the columns out (DROP={','.join(infinite)})"
         )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from registry.encoding import ModelColumn, encode, learn_columns
-from training.task import Part, TrainingTask
+from training.task import NotTrainable, Part, TrainingTask
 
 SHARES = {"development": 0.75, "calibration": 0.10, "holdout": 0.15}
 """Candidates are fitted and compared on development; calibration, thresholds and intervals come from calibration; the holdout is
@@ -45,6 +45,9 @@ def split(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Split:
     """Order the rows by time (ties and timeless tables: at random by `seed`) and cut them by `SHARES`.
 
     Rows of one group lie on one side of every cut: groups are ordered by their last moment, then cut whole.
+
+    Raises:
+        NotTrainable: too few groups for folds.
     """
     ordered = in_order(task, frame, seed)
     development, calibration, holdout = (ordered.iloc[rows] for rows in cut(task, ordered))
@@ -98,6 +101,11 @@ def _folds(task: TrainingTask, part: Part, seed: int) -> tuple[Fold, ...]:
     groups = None if task.group is None else pd.factorize(part.frame[task.group], use_na_sentinel=False)[0]
     if task.time:
         folds = rolling(len(labels), groups)
+    elif groups is not None and (count := len(np.unique(groups))) < FOLDS:
+        raise NotTrainable(
+            f"{task.name}: the {len(labels):,} rows to learn from lie in {count} groups of {task.group}, at least {FOLDS} are "
+            "needed to compare models on others than they learn from: train without GROUP, or split the largest group"
+        )
     else:
         pairs = _splitter(strata is not None, groups is not None, seed).split(np.zeros(len(labels)), strata, groups)
         folds = tuple(Fold(np.sort(train), np.sort(validation)) for train, validation in pairs)

@@ -1,6 +1,7 @@
 """Any table of one's own, CSV of any dialect or Parquet, as a pandas frame with the right types: `open_table(path).frame()`."""
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from training.table_file import MISSING, TableFile, open_file
 
 _REJECTS = 100_000
 _BATCH = 50_000
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+"""How pandas names the row numbers of a frame that it writes as Parquet after rows were left out: no column of anybody's."""
 _DTYPES = {"number": "float64", "date": "datetime64[us]"}
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 _MOMENTS = ("DATE", "TIMESTAMP")
@@ -33,7 +36,7 @@ class OpenTable:
         form: its encoding and delimiter, in words.
         sha256: of its unpacked content.
         rows: how many there are.
-        columns: what each holds; nameless empty ones are left out.
+        columns: what each holds; nameless empty ones and the row numbers of pandas are left out.
     """
 
     name: str
@@ -112,7 +115,11 @@ def open_table(
             rows, columns = learn_columns(cells, named, stored, kinds or {}, file.delimiter == ",")
         if file.delimiter is not None:
             _refuse_ragged(connection, path.name, len(named))
-        kept = [index for index, name in enumerate(file.header) if name or columns[index].given]
+        kept = [
+            index
+            for index, name in enumerate(file.header)
+            if (name or columns[index].given) and not _PANDAS_INDEX.fullmatch(name)
+        ]
         yield OpenTable(path.name, file.form, file.sha256, rows, tuple(columns[index] for index in kept), tuple(kept), cells)
 
 

@@ -44,13 +44,25 @@ _CODE = r"regexp_full_match({c}, '\s*(0\d+|\d{{16,}})\s*')"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: what it holds, how that is written, how many cells are given and how many of these do not fit."""
+    """A column of a table.
+
+    Attributes:
+        kind: what it holds.
+        form: how that is written.
+        given: cells that are not missing.
+        alike: of these, those that are numbers (dates) in the way of writing that most of them have; also where it is text.
+    """
 
     name: str
     kind: ColumnKind
     form: str
     given: int
-    unfit: int
+    alike: int
+
+    @property
+    def unfit(self) -> int:
+        """Cells given that are no numbers (dates) as the others are; 0 of a text."""
+        return 0 if self.kind == "text" else self.given - self.alike
 
     def expression(self, cell: str) -> str:
         """The SQL expression of its value: a double, a timestamp, or text without blanks around it; null where missing."""
@@ -87,7 +99,7 @@ def learn_columns(
     for index, name in enumerate(names):
         if name in stored:
             kind: ColumnKind = "text" if wanted.get(name) == "text" else stored[name]
-            columns.append(Column(name, kind, _NATIVE, given[index], 0))
+            columns.append(Column(name, kind, _NATIVE, given[index], given[index]))
         else:
             fits = {form: counts.get(f"c{index} {form}", 0) for form in (*NUMBERS, *DATES)}
             coded = counts[f"c{index} codes"] > _CODES * given[index]
@@ -117,4 +129,4 @@ def _column(name: str, given: int, fits: Mapping[str, int], coded: bool, wanted:
     elif given and fits[date] >= FIT * given:
         kind = "date"
     form = {"number": number, "date": date, "text": "text"}[kind]
-    return Column(name, kind, form, given, given - fits[form] if kind != "text" else 0)
+    return Column(name, kind, form, given, fits.get(form, max(fits[number], fits[date])))

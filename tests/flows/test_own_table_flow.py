@@ -17,6 +17,7 @@ import settings as settings_module
 from features.refusals import RefusedFile
 from flows.score_table import ScoreTableRequest, score_file, score_table
 from flows.train_table import parse, train_table
+from registry import models
 from registry.encoding import RARE
 from registry.models import NoChampion, load_champion
 from training.score_file import ScoreFile, UnwritableScores
@@ -112,6 +113,27 @@ def test_the_model_knows_how_its_table_was_read(place: Path) -> None:
     form = load_champion("own-answer").scorer.metadata["table"]
     assert form["kinds"] == {"age": "number", "city": "text", "name": "text", "nickname": "text"}
     assert (form["id"], form["classes"], form["request"]["drop"]) == ("client", ["нет", "да"], form["request"]["drop"])
+
+
+def test_report_and_card_name_the_file_and_what_is_suspicious_in_it(place: Path) -> None:
+    (page,) = (path for path in place.rglob("report.html") if "own-answer" in str(path))
+    model = load_champion("own-answer")
+    card = models.client().get_model_version("own-answer", model.version).description
+    digest = model.scorer.metadata["table"]["sha256"]
+    for told in (page.read_text(encoding="utf-8"), card):
+        assert "train.csv" in told
+        assert digest[:12] in told
+    assert "Columns to look at" in page.read_text(encoding="utf-8")
+    assert "Look at name first" in card
+
+
+def test_a_challenger_that_drops_columns_meets_a_champion_that_keeps_them(place: Path) -> None:
+    options = f"--name own-answer --table {place / 'train.csv'} --target answer --kind binary --id client --trials 2 --seconds 20"
+    result = train_table(parse([*options.split(), "--drop", "age,income,segment"]))
+    assert not result.promoted
+    assert "lack" not in result.reason
+    assert result.reason.endswith("worse")
+    assert load_champion("own-answer").version == "1"
 
 
 def test_extra_columns_are_noted_unknown_categories_count_as_missing_and_without_id_rows_are_numbered(

@@ -1,6 +1,7 @@
 """What the registry promises: any client can load a version, nobody loads a damaged one, nothing is pickled."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -21,8 +22,10 @@ def register(trained: Trained) -> str:
 
 def test_a_use_case_without_champion_says_what_to_do(registry: Settings) -> None:
     assert models.champion_version("income") is None
-    with pytest.raises(models.NoChampion, match="train it first"):
+    with pytest.raises(models.NoChampion, match="income has no champion: train it first .*the train flow"):
         models.load_champion("income")
+    with pytest.raises(models.NoChampion, match="churn has no champion: train it first .*make train NAME=churn"):
+        models.load_champion("churn")
 
 
 def test_the_gate_promotes_the_first_version_that_beats_the_naive_baseline(registry: Settings, trained: Trained) -> None:
@@ -54,7 +57,19 @@ def test_the_gate_refuses_a_version_worse_than_the_champion_and_keeps_it(
     assert not refused.promoted
     assert "naive baseline" in refused.reason
     assert models.champion_version("income") == first
-    assert models.alias_version("income", models.CHALLENGER) == second
+    assert models.alias_version("income", models.CHALLENGER) is None
+
+
+def test_a_use_case_whose_versions_were_refused_says_why(registry: Settings, trained: Trained) -> None:
+    for version in (register(trained), register(trained)):
+        holdout = replace(trained.holdout, baseline=verdict_impossible(trained))
+        verdict = promotion.gate("income", version, holdout)
+    with pytest.raises(models.NoChampion) as refusal:
+        models.load_champion("income")
+    assert f"version 2 {verdict.reason}" in str(refusal.value)
+    register(trained)
+    with pytest.raises(models.NoChampion, match="version 3 has not been judged yet"):
+        models.load_champion("income")
 
 
 def verdict_impossible(trained: Trained) -> float:

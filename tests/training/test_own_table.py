@@ -131,6 +131,36 @@ def test_classes_are_codes_in_their_natural_order(tmp_path: Path) -> None:
     assert own.notes == ("100 of 400 rows have no y and are left out",)
 
 
+def test_what_the_champion_learned_from_is_read_even_where_it_is_dropped_and_changes_nothing_else(tmp_path: Path) -> None:
+    opened = (pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(400) * 30, "h")).astype("str")
+    table = small(tmp_path / "a.csv", opened=opened)
+    champion = taken(table, time="day")
+    alone, beside = (
+        read_own_table(request(table, drop=["age", "opened"]), champion=form) for form in (None, champion.task.table)
+    )
+    assert beside.task == alone.task
+    pd.testing.assert_frame_equal(beside.frame[alone.frame.columns.drop("day")], alone.frame.drop(columns="day"))
+    learned = list(champion.task.features)
+    assert not set(learned) & {"age", "opened", "opened: days before day"} & set(alone.frame)
+    pd.testing.assert_frame_equal(beside.frame[learned], champion.frame[learned])
+
+
+def test_a_class_among_numbers_is_not_lost_as_missing(tmp_path: Path) -> None:
+    own = taken(small(tmp_path / "a.csv", y=["1"] * 195 + ["2"] * 180 + ["n"] * 25), kind="multiclass")
+    assert own.task.classes == ("1", "2", "n")
+    assert own.notes == ()
+    with pytest.raises(NotTrainable, match=r"fewer than 20 rows: other \(4 rows\)"):
+        taken(small(tmp_path / "a.csv", y=["1"] * 198 + ["2"] * 198 + ["other"] * 4), kind="multiclass")
+
+
+def test_dates_that_stand_for_never_are_read_and_told(tmp_path: Path) -> None:
+    closed = ["0001-01-01", "9999-12-31", "2024-05-05", "2025-05-05"] * 100
+    own = taken(small(tmp_path / "a.csv", closed=closed), time="day")
+    (note,) = own.notes
+    assert "column closed: 200 of 400 dates lie before 1900 or after 2200" in note
+    assert own.frame["closed"].tolist()[:2] == [-719162.0, 2932896.0]
+
+
 def test_rows_of_one_group_have_one_code_and_a_row_without_group_stands_alone(tmp_path: Path) -> None:
     own = taken(small(tmp_path / "a.csv", g=["007"] * 200 + ["7"] * 100 + [None] * 100), group="g")
     assert own.frame["g"].nunique() == 102
@@ -156,27 +186,33 @@ def test_leaks_and_ids_are_reported_and_dropped_only_with_consent(tmp_path: Path
 
 REFUSED = [
     ({"y": "no"}, {}, "target y has one class only, 'no' in all 400 rows"),
+    ({"y": ["yes"] * 19 + ["no"] * 381}, {}, r"1 of 2 classes of target y have fewer than 20 rows: yes \(19 rows\)"),
     ({"y": None}, {}, r"has no column y: did you mean|has no column y: it has age"),
-    ({"y": [None] * 400}, {}, "target y is missing in all 400 rows"),
+    ({"y": [None] * 400}, {}, "target y is missing in all 400 rows: name the column"),
     ({"y": [1, 2, 3, 4] * 100}, {}, "target y has 4 different values, a binary target has 2"),
     ({}, {"positive": "maybe"}, "never has the positive value 'maybe'"),
     (
         {"y": ["a", "b"] * 195 + ["c"] * 10},
         {"kind": "multiclass"},
-        r"1 classes of target y have fewer than 20 rows: c \(10 rows\)",
+        r"1 of 3 classes of target y have fewer than 20 rows: c \(10 rows\)",
     ),
     ({"y": [f"class {row}" for row in range(400)]}, {"kind": "multiclass"}, "target y has 400 classes, at most 100"),
     ({}, {"kind": "regression"}, r"target y is no number \(2 different values in 400 rows\)"),
-    ({"y": ["inf", 1.0, 2.0, 3.0] * 100}, {"kind": "regression"}, "label y is infinite in 100 rows"),
-    ({"y": ["yes"] * 60 + ["no"] * 60 + [None] * 280}, {}, "120 rows have a label y, at least 200"),
+    ({"y": ["inf", 1.0, 2.0, 3.0] * 100}, {"kind": "regression"}, "target y is infinite or beyond 1e\\+18 in 100 rows"),
+    ({"y": ["yes"] * 60 + ["no"] * 60 + [None] * 280}, {}, "120 of 400 rows have a y, at least 200"),
     ({"empty": [None] * 400, "void": ["NA"] * 400}, {}, "2 columns are missing in all 400 rows: empty, void"),
-    ({"x": ["inf", 1, 2, 3] * 100}, {}, r"1 columns have infinite values: x \(100 rows\)"),
+    ({"x": ["inf", 1, 2, 3] * 100}, {}, r"infinite or beyond 3.4e\+38: x \(100 rows\).*DROP=x"),
+    ({"x": [1e300, 1, 2, 3] * 100}, {}, r"infinite or beyond 3.4e\+38: x \(100 rows\)"),
     ({"day": ["soon"] * 400}, {"time": "day"}, "time column day does not parse: 400 of 400 cells"),
     ({"day": ["2025-01-01"] * 397 + ["soon"] * 3}, {"time": "day"}, "time column day does not parse: 3 of 400 cells"),
+    ({"day": ["2025-01-01", "2025-02-01", "later", "soon"] * 100}, {"time": "day"}, "does not parse: 200 of 400 cells"),
+    ({"day": [None] * 400}, {"time": "day"}, "time column day is missing in all rows"),
     ({"w": [-1.0, 1.0] * 200}, {"weight": "w"}, "weight column w is negative in 200 rows"),
     ({"w": [None, 1.0] * 200}, {"weight": "w"}, "weight column w is missing in 200 rows"),
     ({"w": 0.0}, {"weight": "w"}, "weight column w is 0 in all 400 rows"),
-    ({"w": "heavy"}, {"weight": "w"}, "weight column w is no number"),
+    ({"w": "heavy"}, {"weight": "w"}, "weight column w is no number in 400 of 400 rows"),
+    ({"w": ["1.0"] * 396 + ["heavy"] * 4}, {"weight": "w"}, "weight column w is no number in 4 of 400 rows"),
+    ({}, {"monotone": {"city": 1}}, "1 columns of MONOTONE are text, which neither rises nor falls: city"),
     ({"g": 1}, {"group": "g"}, "group column g has 1 values"),
     ({}, {"drop": ["agee"]}, "has no column agee: did you mean age?"),
     ({}, {"drop": ["age", "city", "w", "g", "day"]}, "no column is left to learn from"),
@@ -199,6 +235,7 @@ def test_what_cannot_be_learned_from_is_refused_by_name_and_count(
         ({"name": "../x"}, "name"),
         ({"metric": "rmse"}, "does not fit a binary target"),
         ({"kind": "regression", "positive": "1"}, "no positive class"),
+        ({"kind": "multiclass", "monotone": {"a": 1}}, "neither rises nor falls"),
         ({"weight": "y"}, "column y has two roles"),
         ({"time": "a", "group": "a"}, "column a has two roles"),
         ({"drop": ["y"]}, "column y has two roles"),

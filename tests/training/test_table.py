@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -86,6 +87,15 @@ def test_parquet_gives_the_same_rows_also_where_numbers_and_dates_are_stored_as_
     ).to_parquet(tmp_path / "text.parquet")
     for name in ("typed", "text"):
         pd.testing.assert_frame_equal(read(tmp_path / f"{name}.parquet"), plain())
+
+
+def test_the_row_numbers_that_pandas_adds_to_parquet_are_no_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(30.0), "b": "x"}).query("a % 3 == 0 or a == 1")
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert "__index_level_0__" in pq.read_schema(tmp_path / "a.parquet").names
+    with open_table(tmp_path / "a.parquet") as table:
+        assert [column.name for column in table.columns] == ["a", "b"]
+        assert table.frame()["a"].tolist() == frame["a"].tolist()
 
 
 def test_pieces_of_a_table_are_the_table(tmp_path: Path) -> None:
