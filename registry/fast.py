@@ -87,7 +87,7 @@ def _probes(scorer: Scorer) -> np.ndarray:
 def _number(output: Output, margin: float) -> float:
     """`_prediction` of one number, without arrays."""
     raw = _INVERSE_LINKS[output.link](margin)
-    return raw if output.calibration is None else float(np.interp(raw, output.calibration.raw, output.calibration.calibrated))
+    return raw if output.calibration is None else float(output.calibration(np.asarray(raw)))
 
 
 def _logistic(margin: float) -> float:

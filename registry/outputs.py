@@ -32,6 +32,25 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class ClassScaling:
+    """Calibration of several classes in margin space: the logarithm of each probability times a factor of its class, plus a shift
+    of its class, and the softmax of these.
+
+    One factor for all classes and no shifts is temperature scaling (Guo et al., On calibration of modern neural networks, 2017),
+    which leaves the order of the classes in every row. With factors and shifts of their own it is vector scaling, the diagonal of
+    Dirichlet calibration, which is beta calibration for several classes (Kull et al., Beyond temperature scaling, 2019).
+    """
+
+    method: str
+    factors: tuple[float, ...]
+    shifts: tuple[float, ...]
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities, shape (…, classes) as given; each row adds up to 1."""
+        return inverse_link("softmax", link("softmax", probabilities) * self.factors + self.shifts)
+
+
+@dataclass(frozen=True)
 class Interval:
     """90 % conformalised quantile regression in margin space, Mondrian by segment of the prediction.
 
@@ -62,7 +81,7 @@ class Output:
     link: str
     members: tuple[Member, ...]
     classes: tuple[str, ...] = ()
-    calibration: Calibration | None = None
+    calibration: Calibration | ClassScaling | None = None
     interval: Interval | None = None
 
     @property
@@ -79,12 +98,18 @@ def read_output(stored: dict[str, Any]) -> Output:
         stored["link"],
         tuple(Member(**member) for member in stored["members"]),
         tuple(stored["classes"]),
-        calibration and Calibration(calibration["method"], tuple(calibration["raw"]), tuple(calibration["calibrated"])),
+        calibration and _read_calibration(calibration),
         interval
         and Interval(
             Member(**interval["low"]), Member(**interval["high"]), tuple(interval["borders"]), tuple(interval["corrections"])
         ),
     )
+
+
+def _read_calibration(stored: dict[str, Any]) -> Calibration | ClassScaling:
+    if "factors" in stored:
+        return ClassScaling(stored["method"], tuple(stored["factors"]), tuple(stored["shifts"]))
+    return Calibration(stored["method"], tuple(stored["raw"]), tuple(stored["calibrated"]))
 
 
 def link(name: str, predictions: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from training.calibration import calibrate
 from training.candidates import Budget, Leaderboard, Progress
 from training.ensemble import Blend, Recipe, Workers, cook, read_recipe, stored_recipe
 from training.intervals import conformal_interval, fit_quantiles, quantile_rounds
+from training.part_refusals import check_parts
 from training.refusals import check_trainable
 from training.search import search
 from training.split import Split, split
@@ -101,6 +102,7 @@ def train(
     """
     check_trainable(task, frame)
     parts = split(task, frame, seed)
+    check_parts(task, parts)
     found = search(
         task, parts.development, parts.columns, parts.folds, budget, seed, scratch or folder.parent / "searches", progress
     )
@@ -147,7 +149,7 @@ def _data_until(task: TrainingTask, newest: Part) -> dict[str, str]:
 def _output(task: TrainingTask, parts: Split, plan: Plan, blend: Blend, name: str, folder: Path, seed: int) -> Output:
     members = blend.save(folder, name)
     calibration = interval = None
-    if task.kind == "binary":
+    if task.kind != "regression":
         part = parts.calibration
         known = part.known(name)
         calibration = calibrate(part.labels[name][known], blend.predict(part.matrix[known]), part.weights[known], seed)
@@ -190,14 +192,15 @@ def _write_reference(
     sample = without_rare(part.frame[list(task.features)], parts.columns)
     if task.entity:
         sample[CLUSTER] = pd.factorize(part.frame[task.entity], use_na_sentinel=False)[0]
+    judged: dict[str, np.ndarray] = {}
     for output in outputs:
         predictions = _predict(output, blends[output.name], part.matrix)
         if output.classes:
-            for index, name in enumerate(output.classes):
-                sample[f"prediction_{output.name}_{name}"] = predictions[:, index]
+            judged |= {f"prediction_{output.name}_{name}": predictions[:, at] for at, name in enumerate(output.classes)}
         else:
-            sample[f"prediction_{output.name}"] = predictions
-        sample[f"label_{output.name}"] = part.labels[output.name]
+            judged[f"prediction_{output.name}"] = predictions
+        judged[f"label_{output.name}"] = part.labels[output.name]
+    sample = pd.concat([sample, pd.DataFrame(judged, index=sample.index)], axis=1)
     sample.sample(min(REFERENCE_ROWS, len(sample)), random_state=seed).sort_index().to_parquet(folder / REFERENCE, index=False)
 
 

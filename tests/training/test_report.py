@@ -24,7 +24,7 @@ from training.report import Report, report
 from training.report.card import LONGEST, model_card
 from training.report.evidence import gather
 from training.report.explain import shown, views
-from training.report.measures import calibration, calibration_error, coverage, gains, thresholds
+from training.report.measures import brier_of_classes, calibration, calibration_error, coverage, gains, thresholds
 from training.task import TrainingTask
 from training.thresholds import CostMatrix
 
@@ -212,7 +212,7 @@ def test_every_picture_has_a_sentence_and_is_kept_as_png(reports: dict[str, Repo
         ),
         ("rare", {"metric", "calibration", "gains", "fairness_rates", "shap_fraud", "shap_fraud_typical"}),
         ("regression", {"metric", "actual_income", "residuals_income", "coverage_income", "shap_income", "shap_income_typical"}),
-        ("multiclass", {"metric", "confusion", "shap_grade_1", "shap_grade_1_typical"}),
+        ("multiclass", {"metric", "calibration", "confusion", "shap_grade_1", "shap_grade_1_typical"}),
     ],
 )
 def test_each_kind_has_the_pictures_that_a_committee_asks_for(reports: dict[str, Report], kind: str, expected: set[str]) -> None:
@@ -250,6 +250,21 @@ def test_figures_are_those_of_the_holdout(reports: dict[str, Report], cases: dic
     assert evidence.rivalry.overall.difference == pytest.approx(difference)
     assert evidence.rivalry.metric == pytest.approx(evaluate(rival.scorer, holdout))
     assert len(evidence.judged[1].labels) == trained.holdout.labels["bank_b"].notna().sum() < len(holdout.features)
+
+
+def test_the_brier_score_of_classes_is_0_when_perfect_2_when_quite_wrong_and_adds_up_over_the_classes() -> None:
+    labels = np.array([0.0, 1.0])
+    assert brier_of_classes(labels, np.array([[1, 0, 0], [0, 1, 0]])) == 0
+    assert brier_of_classes(labels, np.array([[0, 1, 0], [1, 0, 0]])) == 2
+    assert brier_of_classes(labels, np.array([[0.5, 0.3, 0.2], [1, 0, 0]])) == pytest.approx((0.25 + 0.09 + 0.04 + 2) / 2)
+
+
+def test_a_report_on_classes_says_what_their_probabilities_are_worth(reports: dict[str, Report]) -> None:
+    (judged,) = reports["multiclass"].evidence.judged
+    told = reports["multiclass"].html
+    assert "<th>Brier score</th>" in told
+    assert f"<td>{brier_of_classes(judged.labels, judged.predictions):.4f}</td>" in told
+    assert f"<td>{100 * judged.predictions.max(axis=1).mean():.1f}\u202f%</td>" in told
 
 
 def test_without_a_champion_the_report_says_so(cases: dict) -> None:

@@ -8,7 +8,7 @@ from features.columns import FeatureColumn
 from training.fairness import GroupFigures
 from training.report import groups
 from training.report.amounts import amounts, intervals
-from training.report.classes import classes
+from training.report.classes import class_probabilities, classes
 from training.report.drawing import Picture
 from training.report.evidence import WRONG_ANSWERS, Evidence, gather
 from training.report.explanations import explanations
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from registry.loading import LoadedModel
     from training.fit import Trained
 
-_OF_KIND = {"binary": (probabilities, decisions), "regression": (amounts, intervals), "multiclass": (classes,)}
+_OF_KIND = {
+    "binary": (probabilities, decisions),
+    "regression": (amounts, intervals),
+    "multiclass": (class_probabilities, classes),
+}
 _NOUNS = {"binary": "probability", "regression": "amount", "multiclass": "class"}
 
 

@@ -82,12 +82,20 @@ def _broken(evidence: Evidence, fairness: list[GroupFigures]) -> str:
 
 def _data(evidence: Evidence) -> str:
     task, rows = evidence.task, evidence.trained.rows
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(task.lake_versions.items())) or "a table of its own"
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(task.lake_versions.items()))
+    if task.table:
+        versions = f"`{task.table['file']}` (SHA-256 `{task.table['sha256'][:12]}…`)"
     families = sorted({member.family for spec in evidence.scorer.outputs_ for member in spec.members})
     order = f"in order of `{task.time}`" if task.time else "at random"
+    suspects = [
+        one["column"] for one in task.table.get("suspects", ()) if one["column"] in task.features and one["why"] != "constant"
+    ]
+    looked = (
+        f" Look at {', '.join(suspects)} first: each predicts almost perfectly alone, or numbers the rows." if suspects else ""
+    )
     return (
         f"{len(task.features)} features from {versions}. Rows, cut {order}: "
-        f"{', '.join(f'{name} {count(size)}' for name, size in rows.items())}. Model: {', '.join(families)}."
+        f"{', '.join(f'{name} {count(size)}' for name, size in rows.items())}. Model: {', '.join(families)}.{looked}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The chapter of a multiclass task: which classes are taken for which."""
+"""The chapters of a multiclass task: what its probabilities are worth, and which classes are taken for which."""
 
 import numpy as np
 
@@ -6,7 +6,40 @@ from training.report import charts, measures
 from training.report.drawing import picture
 from training.report.evidence import Evidence
 from training.report.page import Section, Table
-from training.report.words import count, percent
+from training.report.probabilities import calibrated
+from training.report.words import count, number, percent, points
+
+_LIKELIEST = "the likeliest class"
+
+
+def class_probabilities(evidence: Evidence) -> Section:
+    """Whether the likeliest class is right as often as its probability says, and the Brier score over all classes."""
+    (judged,) = evidence.judged
+    right, chance = (judged.codes == judged.labels).astype("float64"), judged.predictions.max(axis=1)
+    error = measures.calibration_error(measures.calibration(right, chance))
+    drawn = picture(
+        "calibration",
+        "Calibration",
+        f"How often the likeliest class is right, and its probability, lie {points(error)} apart on average; on the dotted line "
+        "they are equal, bars are 90 % bounds.",
+        lambda: charts.calibration_curves([(_LIKELIEST, right, chance)]),
+    )
+    shares = np.bincount(judged.labels.astype(int), minlength=judged.predictions.shape[1]) / len(judged.labels)
+    row = [
+        judged.output,
+        count(len(judged.labels)),
+        number(measures.brier_of_classes(judged.labels, judged.predictions)),
+        number(1 - float(np.sum(shares**2))),
+        percent(float(chance.mean())),
+        percent(float(right.mean())),
+        number(error),
+    ]
+    headings = ("output", "rows", "Brier score", "of the class shares", "mean probability", "right", "calibration error")
+    text = (
+        f"Whether probabilities mean what they say; the Brier score adds up over the classes, the rest is on {_LIKELIEST}. "
+        f"{calibrated(evidence)}"
+    )
+    return Section("Probabilities", text, (drawn, Table(headings, [row])))
 
 
 def classes(evidence: Evidence) -> Section:

@@ -47,7 +47,8 @@ def _figures(evidence: Evidence, judged: Judged, column: str) -> GroupFigures:
 def section(evidence: Evidence, figures: list[GroupFigures]) -> Section:
     """Fairness by group."""
     if not figures:
-        return Section("Fairness", "The rows have no protected column, so no group can be told from another here.")
+        way = " PROTECTED=column,… names them." if evidence.task.table else ""
+        return Section("Fairness", f"The rows have no protected column, so no group can be told from another here.{way}")
     ruled = [(found, found.four_fifths) for found in figures if found.four_fifths]
     blocks: list[Picture | Table] = [_verdicts(evidence, ruled), *_charts(evidence, ruled)] if ruled else []
     blocks += [_table(evidence, output, figures) for output in dict.fromkeys(found.output for found in figures)]

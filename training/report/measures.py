@@ -19,6 +19,17 @@ def brier(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.mean((probabilities - labels) ** 2))
 
 
+def brier_of_classes(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean over the rows of the squared differences, summed over the classes (Brier, 1950); from 0, perfect, to 2.
+
+    Args:
+        labels: class codes, shape (rows,).
+        probabilities: shape (rows, classes).
+    """
+    outcomes = np.eye(probabilities.shape[1])[labels.astype(int)]
+    return float(np.mean(np.sum((probabilities - outcomes) ** 2, axis=1)))
+
+
 def calibration(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     """Mean predicted and observed rate in bins of the prediction, with 90 % Wilson bounds of the observed.
 

@@ -16,15 +16,39 @@ _TEXTS = ("family", "state", "parameters")
 
 
 def data(evidence: Evidence) -> Section:
-    """Table versions and the sizes of the parts."""
+    """Table versions, or the file and how it was read, and the sizes of the parts."""
     trained, task = evidence.trained, evidence.task
     blocks = [Table(("part", "rows"), [[name, count(rows)] for name, rows in trained.rows.items()])]
+    if task.table:
+        blocks += _own_table(evidence)
     if task.lake_versions:
         blocks.append(Table(("table", "version"), [[name, str(version)] for name, version in sorted(task.lake_versions.items())]))
     order = f"in order of {task.time}" if task.time else "at random"
     apart = f", all rows with one {task.group} on the same side" if task.group else ""
     text = f"{len(task.features)} features; rows were cut {order}{apart}. Same table versions, settings and seed: same model."
     return Section("Data", text, blocks)
+
+
+def _own_table(evidence: Evidence) -> list[Table]:
+    """The file that was learned from, how it was read, and what a careful person would look at."""
+    task, form = evidence.task, evidence.task.table
+    facts = [
+        ("file", form["file"]),
+        ("written as", form["form"]),
+        ("SHA-256", form["sha256"]),
+        ("rows", count(form["rows"])),
+        ("target", f"{form['target']}{' = ' + form['classes'][1] if task.kind == 'binary' else ''}"),
+        ("left out", ", ".join(form["request"]["drop"]) or "no column"),
+        *((f"note {place}", note) for place, note in enumerate(form["notes"], 1)),
+    ]
+    found = [Table(("what", "value"), [list(fact) for fact in facts], 2, "The table")]
+    if form["suspects"]:
+        rows = [
+            [one["column"], one["why"], "used" if one["column"] in task.features else "left out", number(one["score"])]
+            for one in form["suspects"]
+        ]
+        found.append(Table(("column", "looks like", "and is", "alone it scores"), rows, 3, "Columns to look at"))
+    return found
 
 
 def search(evidence: Evidence) -> Section:

@@ -34,7 +34,7 @@ def probabilities(evidence: Evidence) -> Section:
         lambda: charts.gains_curves(outputs),
     )
     rows = [_row(judged, errors[judged.output], found[judged.output]) for judged in evidence.judged]
-    text = f"Whether a probability means what it says, and how well it sorts the rows. {_calibrated(evidence)}"
+    text = f"Whether a probability means what it says, and how well it sorts the rows. {calibrated(evidence)}"
     return Section("Probabilities", text, (calibration, gains, Table(_HEADINGS, rows)))
 
 
@@ -42,7 +42,8 @@ def _worst_of(output: str, outputs: Mapping[str, float]) -> str:
     return f" for {output}, the worst of {len(outputs)}" if len(outputs) > 1 else ""
 
 
-def _calibrated(evidence: Evidence) -> str:
+def calibrated(evidence: Evidence) -> str:
+    """How the probabilities were calibrated, in a sentence."""
     methods = {spec.name: spec.calibration.method for spec in evidence.scorer.outputs_ if spec.calibration}
     if not methods:
         return "The model's own probabilities are used, without a calibration of their own."
