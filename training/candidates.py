@@ -1,11 +1,12 @@
 """What a search is given and what it finds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from registry.metrics import Metric
 from training.trials import FoldResult
 
 
@@ -43,6 +44,20 @@ class Candidate:
     def rounds(self, output: str) -> int:
         """Boosting rounds, averaged over the folds."""
         return max(1, round(float(np.mean([result.rounds[output] for result in self.results]))))
+
+
+def best_first(candidates: Iterable[Candidate], metric: Metric) -> list[Candidate]:
+    """The candidates by their score; of equal ones the first that was tried."""
+    sign = -1 if metric.greater_is_better else 1
+    return sorted(candidates, key=lambda candidate: (sign * candidate.score, candidate.number))
+
+
+def best_of_families(candidates: Iterable[Candidate], metric: Metric) -> list[Candidate]:
+    """The best candidate of each family, best first."""
+    best: dict[str, Candidate] = {}
+    for candidate in best_first(candidates, metric):
+        best.setdefault(candidate.family, candidate)
+    return list(best.values())
 
 
 @dataclass(frozen=True)

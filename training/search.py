@@ -17,15 +17,17 @@ import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from registry.encoding import ModelColumn
 from registry.metrics import METRICS
 from training.blend import Blending, blend
-from training.candidates import Budget, Candidate, Leaderboard, Progress
+from training.candidates import Budget, Candidate, Leaderboard, Progress, best_first, best_of_families
 from training.ensemble import Ingredient, Recipe, Workers
 from training.families import FAMILIES
+from training.leaderboard import leaderboard_rows
 from training.pruning import Curve, Pruner
+from training.schedule import Schedule
 from training.split import Fold
 from training.task import Part, TrainingTask
 from training.trials import LAGGING, FoldResult, Trials
@@ -43,12 +45,6 @@ SHORTLIST = 6
 """So many candidates are cross-validated; where the clock ended the trials, as many as it allows."""
 REFIT_ROUNDS = 1.1
 """More rows bear more rounds: the refit on all rows boosts this many times the rounds that were best on the folds."""
-EXPLORING = 0.4
-"""Least share of the budget's seconds for trials; cross-validation makes do with fewer folds where fits are slow."""
-LONGEST_TRIAL = 0.15
-"""Share of the budget's seconds after which a trial that is not the first of its family ends with what it has."""
-SAFETY = 1.15
-"""Estimates of the time that is still needed are multiplied by this."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +111,9 @@ class _Search:
             direction="maximize" if self._metric.greater_is_better else "minimize",
             load_if_exists=True,
         )
+        self._schedule = Schedule(budget, workers.slots, self._study.user_attrs.get("seconds", 0.0))
         self._curves: list[Curve] = []
         self._candidates: list[Candidate] = []
-        self._started = time.monotonic() - self._study.user_attrs.get("seconds", 0.0)
-        self._stop_exploring = EXPLORING * budget.seconds
-        self._explored = False
         self._exploring_folds = _exploring_folds(trials)
         self._portfolio = _portfolio(trials)
 
@@ -131,14 +125,17 @@ class _Search:
         with ThreadPoolExecutor(self._workers.slots) as pool:
             self._explore(pool)
             shortlist = self._cross_validate(pool)
-        return Leaderboard(self._rows(shortlist), tuple(shortlist))
+        candidates, outputs = [*self._candidates, *shortlist], self._trials.task.outputs
+        known = len(self._portfolio)
+        rows = leaderboard_rows(self._study, candidates, outputs, self._exploring_folds, known, self._metric)
+        return Leaderboard(rows, tuple(shortlist))
 
     def _explore(self, pool: ThreadPoolExecutor) -> None:
         running: dict[int, tuple[_Asked, Future[tuple[FoldResult, ...]]]] = {}
         for number in range(self._budget.trials):
             if number >= LAG:
                 self._settle(*running.pop(number - LAG))
-            if self._candidates and self._late():
+            if self._candidates and self._left() <= 0:
                 break
             asked = self._ask(number)
             running[number] = (asked, pool.submit(self._attempt, asked, tuple(self._curves)))
@@ -161,7 +158,7 @@ class _Search:
         """The trial on the exploring folds; on the first of them it may be pruned."""
         results = [self._first_fold(asked, curves)]
         while results[-1].stopped is None and len(results) < self._exploring_folds:
-            results.append(self._other_fold(asked.trial.number, asked.family, asked.params, len(results), self._late))
+            results.append(self._other_fold(asked.trial.number, asked.family, asked.params, len(results), self._left))
         return tuple(results)
 
     def _first_fold(self, asked: _Asked, curves: tuple[Curve, ...]) -> FoldResult:
@@ -169,23 +166,18 @@ class _Search:
         if kept is not None:
             return kept
         started = time.monotonic()
-        patience = LONGEST_TRIAL * self._budget.seconds if asked.trial.number >= len(FAMILIES) else np.inf
+        patience = self._schedule.longest_trial if asked.trial.number >= len(FAMILIES) else np.inf
 
-        def late() -> bool:
-            return self._late() or time.monotonic() - started > patience
+        def left() -> float:
+            return min(self._left(), patience - (time.monotonic() - started))
 
-        result = self._trials.evaluate(asked.family, asked.params, 0, late, Pruner(curves))
+        result = self._trials.evaluate(asked.family, asked.params, 0, left, Pruner(curves))
         self._shop.keep(asked.trial.number, 0, result)
         return result
 
-    def _late(self) -> bool:
-        enough = bool(self._candidates) and self._elapsed() >= self._stop_exploring
-        # Once it is late it stays late: a fit that was cut short must not make the rest look cheap.
-        self._explored = self._explored or enough or self._elapsed() >= 0.7 * self._budget.seconds
-        return self._explored
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._started
+    def _left(self) -> float:
+        """Seconds until trials are to end."""
+        return self._schedule.left_for_trials(found=bool(self._candidates))
 
     def _settle(self, asked: _Asked, future: Future[tuple[FoldResult, ...]]) -> None:
         """Wait for a trial, tell the study, and count it among the candidates where it came through."""
@@ -201,37 +193,22 @@ class _Search:
         if not self._study.trials[trial.number].state.is_finished():
             trial.set_user_attr("stopped", stopped)
             trial.set_user_attr("fit_seconds", sum(result.seconds for result in results))
-            self._study.set_user_attr("seconds", self._elapsed())
+            self._study.set_user_attr("seconds", self._schedule.elapsed)
             if compared and stopped != LAGGING:
                 self._study.tell(trial, candidate.score)
             else:
                 self._study.tell(trial, state=TrialState.PRUNED)
-        self._stop_exploring = max(EXPLORING, 1 - SAFETY * self._still_needed() / self._budget.seconds) * self._budget.seconds
+        others = len(self._trials.folds) - self._exploring_folds
+        self._schedule.reserve(best_of_families(self._candidates, self._metric), others)
         self._report(trial.number)
 
-    def _still_needed(self) -> float:
-        """Seconds that cross-validating and refitting the best of each family would take now."""
-        best = self._best_of_families(self._candidates)
-        others = len(self._trials.folds) - self._exploring_folds
-        return self._refit_seconds(best) + sum(candidate.seconds for candidate in best) * others / self._workers.slots
-
     def _report(self, number: int) -> None:
-        used = max((number + 1) / self._budget.trials, self._elapsed() / self._budget.seconds)
+        used = max((number + 1) / self._budget.trials, self._schedule.elapsed / self._budget.seconds)
         if self._candidates:
-            best = self._sorted(self._candidates)[0]
+            best = best_first(self._candidates, self._metric)[0]
             self._progress(
                 min(0.9 * used, 0.9), f"trial {number + 1}: best {self._metric.title} {best.score:.5g} by {best.family}"
             )
-
-    def _sorted(self, candidates: list[Candidate]) -> list[Candidate]:
-        sign = -1 if self._metric.greater_is_better else 1
-        return sorted(candidates, key=lambda candidate: (sign * candidate.score, candidate.number))
-
-    def _best_of_families(self, candidates: list[Candidate]) -> list[Candidate]:
-        best: dict[str, Candidate] = {}
-        for candidate in self._sorted(candidates):
-            best.setdefault(candidate.family, candidate)
-        return list(best.values())
 
     def _cross_validate(self, pool: ThreadPoolExecutor) -> list[Candidate]:
         """A shortlist tried on the other folds, or as many of them as time allows; best first.
@@ -239,63 +216,32 @@ class _Search:
         It holds the best of each family, then the best known configuration of each (for the luck of the first kind to be judged
         by), then the next best.
         """
-        best = self._best_of_families(self._candidates)
-        known = self._best_of_families([candidate for candidate in self._candidates if candidate.known])
-        queue = {candidate.number: candidate for candidate in [*best, *known, *self._sorted(self._candidates)]}
-        others = range(self._exploring_folds, self._affordable_folds(best))
+        best = best_of_families(self._candidates, self._metric)
+        known = best_of_families((candidate for candidate in self._candidates if candidate.known), self._metric)
+        queue = {candidate.number: candidate for candidate in [*best, *known, *best_first(self._candidates, self._metric)]}
+        seen = self._exploring_folds
+        others = range(seen, seen + self._schedule.affordable_folds(best, len(self._trials.folds) - seen))
         shortlist: list[Candidate] = []
         for candidate in queue.values():
-            if len(shortlist) >= SHORTLIST and not self._explored:
+            if len(shortlist) >= SHORTLIST and not self._schedule.explored:
                 break
-            needed = candidate.seconds * len(others) / self._workers.slots + self._refit_seconds([*shortlist, candidate])
-            if shortlist and self._elapsed() + SAFETY * needed > self._budget.seconds:
+            refitted = best_of_families([*shortlist, candidate], self._metric)
+            if shortlist and not self._schedule.affords(candidate, len(others), refitted):
                 continue
             self._progress(0.92, f"trial {candidate.number + 1}, {candidate.family}: folds {list(others)}")
             results = pool.map(lambda fold, one=candidate: self._other_fold(one.number, one.family, one.params, fold), others)
             shortlist.append(replace(candidate, results=(*candidate.results, *results)))
-        return self._sorted(shortlist)
-
-    def _affordable_folds(self, best: list[Candidate]) -> int:
-        """On how many folds the best of each family can be tried in the time that the refit leaves."""
-        left = self._budget.seconds - self._elapsed() - SAFETY * self._refit_seconds(best)
-        each = SAFETY * sum(candidate.seconds for candidate in best) / self._workers.slots
-        most = len(self._trials.folds) - self._exploring_folds
-        return self._exploring_folds + max(0, min(most, int(left / max(each, 1e-9))))
-
-    def _refit_seconds(self, candidates: list[Candidate]) -> float:
-        return sum(candidate.seconds for candidate in self._best_of_families(candidates)) * 1.25 / self._workers.slots
+        return best_first(shortlist, self._metric)
 
     def _other_fold(
-        self, number: int, family: str, params: dict[str, Any], fold: int, late: Callable[[], bool] | None = None
+        self, number: int, family: str, params: dict[str, Any], fold: int, left: Callable[[], float] | None = None
     ) -> FoldResult:
         kept = self._shop.kept(number, fold)
         if kept is not None:
             return kept
-        result = self._trials.evaluate(family, params, fold, late or (lambda: self._elapsed() > self._budget.seconds))
+        result = self._trials.evaluate(family, params, fold, left or (lambda: self._schedule.left))
         self._shop.keep(number, fold, result)
         return result
-
-    def _rows(self, shortlist: list[Candidate]) -> list[dict[str, Any]]:
-        """Every trial, best first."""
-        tried = {candidate.number: candidate for candidate in [*self._candidates, *shortlist]}
-        rows = [self._row(trial, tried.get(trial.number)) for trial in self._study.trials if trial.state.is_finished()]
-        sign = -1 if self._metric.greater_is_better else 1
-        return sorted(rows, key=lambda row: (row["validation"] is None, sign * (row["validation"] or 0.0), row["trial"]))
-
-    def _row(self, trial: FrozenTrial, candidate: Candidate | None) -> dict[str, Any]:
-        outputs = self._trials.task.outputs
-        crossed = candidate is not None and len(candidate.results) > self._exploring_folds
-        explored = None if candidate is None else replace(candidate, results=candidate.results[: self._exploring_folds])
-        return {
-            "trial": trial.number,
-            "family": trial.params["family"],
-            "validation": None if explored is None else round(explored.score, 6),
-            "cross-validated": round(candidate.score, 6) if candidate is not None and crossed else None,
-            "rounds": "" if candidate is None else ", ".join(str(candidate.rounds(output)) for output in outputs),
-            "seconds": round(trial.user_attrs["fit_seconds"], 1),
-            "state": trial.user_attrs["stopped"] or trial.state.name.lower(),
-            "parameters": "default" if trial.number < len(self._portfolio) else str(_readable(trial.params)),
-        }
 
 
 def _exploring_folds(trials: Trials) -> int:
@@ -317,8 +263,3 @@ def _portfolio(trials: Trials) -> list[dict[str, Any]]:
         for name, family in FAMILIES.items()
     ]
     return [params for rank in zip(*by_family, strict=True) for params in rank]
-
-
-def _readable(params: dict[str, Any]) -> dict[str, Any]:
-    shown = {key.split("_", 1)[1]: value for key, value in params.items() if key != "family"}
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in shown.items()}

@@ -55,29 +55,36 @@ class Trials:
         self._cut = [(part.take(fold.train), part.take(fold.validation)) for fold in folds]
 
     def evaluate(
-        self, family: str, params: Mapping[str, Any], fold: int, late: Callable[[], bool], pruner: Pruner | None = None
+        self, family: str, params: Mapping[str, Any], fold: int, left: Callable[[], float], pruner: Pruner | None = None
     ) -> FoldResult:
-        """Fit every output on the fold; stops early where the pruner says so or when it is late, with what there is by then."""
+        """Fit every output on the fold; stops where the pruner says so, or with what there is when its time is up.
+
+        Args:
+            left: seconds until the trial has to end. Outputs share them: each may take an equal part of what is left when its
+                turn comes, so that the first do not use up the time of the last.
+        """
         started = time.monotonic()
         rounds: dict[str, int] = {}
         margins: dict[str, np.ndarray] = {}
         stopped: str | None = None
         curve: Curve = {} if pruner is None else pruner.curve
 
-        def report(output: str) -> Callable[[int, float], bool]:
+        def report(output: str, deadline: float) -> Callable[[int, float], bool]:
             def listen(step: int, best_loss: float) -> bool:
                 nonlocal stopped
                 if pruner is not None and pruner.lags(output, step * params["learning_rate"], best_loss):
                     stopped = LAGGING
-                elif late():
-                    stopped = LATE
-                return stopped is not None
+                    return True
+                late = left() <= 0 or time.monotonic() >= deadline
+                stopped = LATE if late else stopped
+                return late
 
             return listen
 
-        for output in self.task.outputs:
+        for index, output in enumerate(self.task.outputs):
+            deadline = time.monotonic() + left() / (len(self.task.outputs) - index)
             data = self._prepared(family, fold, output)
-            fitted = FAMILIES[family].fit(self.problem, data, params, report(output))
+            fitted = FAMILIES[family].fit(self.problem, data, params, report(output, deadline))
             if stopped == LAGGING:
                 return FoldResult({}, {}, np.nan, time.monotonic() - started, stopped, curve)
             rounds[output] = fitted.rounds
