@@ -13,14 +13,18 @@ from features.refusals import UnreadableFile
 _BLOCK = 1 << 20
 _EVIDENCE = 1 << 20
 _NEWLINE = ord("\n")
-_SIGNATURES = {
+NO_TABLE = {
     b"PK\x03\x04": "a ZIP archive (or a new Excel workbook)",
+    b"PK\x05\x06": "an empty ZIP archive",
     b"\x1f\x8b": "compressed with gzip",
+    b"7z\xbc\xaf": "a 7-Zip archive",
     b"%PDF": "a PDF",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
     b"\xff\xfe": "in UTF-16",
     b"\xfe\xff": "in UTF-16",
 }
+"""What the first bytes of a file that is neither CSV nor Parquet say it is."""
+SEND_INSTEAD = "unpack or export it as CSV in UTF-8 or cp1251, or as Parquet"
 
 
 @dataclass(frozen=True)
@@ -95,16 +99,14 @@ class _TextScan:
         return self._blank or self._bare_feed + self._bare_return + self._pair > 1
 
     def _refuse_signatures(self, block: bytes) -> None:
-        for signature, form in _SIGNATURES.items():
+        for signature, form in NO_TABLE.items():
             if block.startswith(signature):
-                raise UnreadableFile(f"{self._name} is {form}: unpack or export it as CSV in UTF-8 or cp1251, or as Parquet")
+                raise UnreadableFile(f"{self._name} is {form}: {SEND_INSTEAD}")
         self._bom = block.startswith(b"\xef\xbb\xbf")
 
     def _refuse_binary(self, block: bytes) -> None:
         if b"\0" in block:
-            raise UnreadableFile(
-                f"{self._name} holds NUL bytes, so it is not text: export it as CSV in UTF-8 or cp1251, or as Parquet"
-            )
+            raise UnreadableFile(f"{self._name} holds NUL bytes, so it is not text: {SEND_INSTEAD}")
         if len(block) == _BLOCK and b"\n" not in block and b"\r" not in block:
             raise UnreadableFile(f"{self._name} has a line of over 1 MiB, so it is no table with a row per line: export it again")
 

@@ -6,41 +6,15 @@ A rule is an Ibis expression, so that one engine pass over a file checks million
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import ibis
 import ibis.expr.datatypes as dt
 from ibis.expr.types import BooleanValue, Table, Value
 
 from features.banks import bank_codes
+from features.categories import CATEGORIES as CATEGORIES
 from settings import Settings
-
-CATEGORIES = {
-    "Продукты питания": "groceries",
-    "Кафе и рестораны": "restaurants",
-    "Такси": "taxi",
-    "АЗС": "fuel",
-    "Одежда и обувь": "clothing",
-    "Путешествия": "travel",
-    "Отели": "hotels",
-    "Медицина": "health",
-    "Спорт": "sport",
-    "Развлечения": "entertainment",
-    "Кино": "cinema",
-    "Питомцы": "pets",
-    "Книги": "books",
-    "Цветы": "flowers",
-    "Едим дома": "eat_at_home",
-    "Смотрим дома": "watch_at_home",
-    "Играем дома": "play_at_home",
-    "Косметика и Парфюмерия": "beauty",
-    "Подарки": "gifts",
-    "Ремонт дома": "home_repair",
-    "Мебель": "furniture",
-    "Спа и массаж": "spa",
-    "Ювелирные украшения": "jewellery",
-    "Авто": "auto",
-}
-"""Public list of purchase categories → the slug used in column names."""
 
 CURRENCIES = ("KZT", "USD", "EUR", "RUB")
 STATUSES = ("Студент", "Зарплатный клиент", "Премиальный клиент", "Стандартный клиент")
@@ -347,6 +321,11 @@ TABLES = {
     )
 }
 """Every raw table by name."""
+if TYPE_CHECKING:
+    TableName = str
+else:
+    TableName = Literal[tuple(TABLES)]
+"""The type of a field that names a raw table: forms and API offer the names of `TABLES`, and take no other."""
 
 
 def in_tenge(amount: Value, currency: Value, rates: dict[str, float]) -> Value:

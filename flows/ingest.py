@@ -3,7 +3,6 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Literal
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
@@ -12,24 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from features.lake import open_lake
 from features.refusals import RefusedFile, UnwritableLake
 from features.summary import IngestSummary
-from features.tables import TABLES
+from features.tables import TABLES, TableName
 from settings import settings
-
-TableName = Literal[
-    "clients",
-    "transactions",
-    "transfers",
-    "sessions",
-    "payments",
-    "fraud_labels",
-    "applications",
-    "verified_incomes",
-    "product_uptake",
-]
 
 
 class IngestRequest(BaseModel):
-    """Which file goes into which table; the Prefect UI shows these fields as a form."""
+    """Which file goes into which table."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -53,6 +55,33 @@ class Explanation(BaseModel):
     text_en: str = Field(description="For reading out, English.")
 
 
+@dataclass(frozen=True)
+class _Phrases:
+    """How an explanation is said in one language; `title` takes the name of a contribution in it."""
+
+    income: str
+    raising: str
+    lowering: str
+    currency: str
+    title: Callable[[Contribution], str]
+
+
+_RUSSIAN = _Phrases(
+    "Ожидаемый доход — около {} ₸ в месяц, при типичном уровне {} ₸.",
+    " Повышают оценку: {}.",
+    " Понижают: {}.",
+    "₸",
+    attrgetter("title"),
+)
+_ENGLISH = _Phrases(
+    "Expected income is about {} KZT a month, against a typical {} KZT.",
+    " Raising it: {}.",
+    " Lowering it: {}.",
+    "KZT",
+    attrgetter("title_en"),
+)
+
+
 def explain(scored: Scored) -> Explanation:
     """The explanation of one prediction, from the booster's own exact contributions."""
     scorer = scored.model.scorer
@@ -76,8 +105,8 @@ def explain(scored: Scored) -> Explanation:
             others=margin - baseline - sum(one.shap_value for one in top),
             prediction=margin,
         ),
-        text=_russian(income, usual, top),
-        text_en=_english(income, usual, top),
+        text=_said(_RUSSIAN, income, usual, top),
+        text_en=_said(_ENGLISH, income, usual, top),
     )
 
 
@@ -102,23 +131,10 @@ def _tenge(link: str, margin: float) -> float:
     return float(inverse_link(link, np.asarray([margin]))[0])
 
 
-def _russian(income: float, usual: float, top: list[Contribution]) -> str:
-    said = f"Ожидаемый доход — около {_spoken(income)} ₸ в месяц, при типичном уровне {_spoken(usual)} ₸."
-    raising, lowering = _by_direction(top)
-    if raising:
-        said += f" Повышают оценку: {_listed([(one.title, one.effect_tenge) for one in raising], '₸')}."
-    if lowering:
-        said += f" Понижают: {_listed([(one.title, one.effect_tenge) for one in lowering], '₸')}."
-    return said
-
-
-def _english(income: float, usual: float, top: list[Contribution]) -> str:
-    said = f"Expected income is about {_spoken(income)} KZT a month, against a typical {_spoken(usual)} KZT."
-    raising, lowering = _by_direction(top)
-    if raising:
-        said += f" Raising it: {_listed([(one.title_en, one.effect_tenge) for one in raising], 'KZT')}."
-    if lowering:
-        said += f" Lowering it: {_listed([(one.title_en, one.effect_tenge) for one in lowering], 'KZT')}."
+def _said(phrases: _Phrases, income: float, usual: float, top: list[Contribution]) -> str:
+    said = phrases.income.format(_spoken(income), _spoken(usual))
+    for phrase, some in zip((phrases.raising, phrases.lowering), _by_direction(top), strict=True):
+        said += phrase.format("; ".join(_named(one, phrases) for one in some)) if some else ""
     return said
 
 
@@ -128,10 +144,9 @@ def _by_direction(top: list[Contribution]) -> tuple[list[Contribution], list[Con
     return raising[:_SPOKEN], lowering[:_SPOKEN]
 
 
-def _listed(named: list[tuple[str, float]], currency: str) -> str:
-    return "; ".join(
-        f"{_title(title)} ({'+' if effect > 0 else '−'}{_spoken(abs(effect))} {currency})" for title, effect in named
-    )
+def _named(one: Contribution, phrases: _Phrases) -> str:
+    sign = "+" if one.effect_tenge > 0 else "−"
+    return f"{_title(phrases.title(one))} ({sign}{_spoken(abs(one.effect_tenge))} {phrases.currency})"
 
 
 def _title(title: str) -> str:

@@ -16,24 +16,14 @@ from starlette.concurrency import run_in_threadpool
 from bentos.serving.application import REFUSALS, ErrorAnswer
 from bentos.serving.bodies import Body
 from bentos.serving.flow_runs import FlowRuns
-from bentos.serving.uploads import forget_uploads, receive_table
+from bentos.serving.uploads import forget_uploads, multipart_file, receive_table
 from bentos.serving.whole import WHOLE
 from edge.errors import RequestRefused
+from features.tables import TableName
 from settings import Settings
 
 UPLOAD_PATH = "/api/imports/income-csv"
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
-TableName = Literal[
-    "clients",
-    "transactions",
-    "transfers",
-    "sessions",
-    "payments",
-    "fraud_labels",
-    "applications",
-    "verified_incomes",
-    "product_uptake",
-]
 _STATUSES: Mapping[str, Status] = {
     "SCHEDULED": "queued",
     "PENDING": "queued",
@@ -52,26 +42,7 @@ _NOTHING_THERE: dict[int | str, dict[str, Any]] = REFUSALS | {
 _UPLOAD_REFUSALS: dict[int | str, dict[str, Any]] = REFUSALS | {
     415: {"model": ErrorAnswer, "description": "not multipart, or the file is an archive or otherwise no table"}
 }
-_UPLOAD_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "CSV (any dialect of the bank) or Parquet with client_code, month, income (tenge), w.",
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
+_UPLOAD_BODY = multipart_file("CSV (any dialect of the bank) or Parquet with client_code, month, income (tenge), w.")
 
 
 class Import(BaseModel):

@@ -13,27 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from bentos.recommendation.answers import Health, Ingested, ProcessAnswer, PushNotification, PushRequest, Statistics
 from bentos.recommendation.desk import Desk
 from bentos.recommendation.export import csv_lines
-from bentos.serving.uploads import receive_table
+from bentos.serving.uploads import multipart_file, receive_table
 from edge.errors import described
 from settings import Settings
 
-_FILE = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "CSV (any dialect) or Parquet."}
-                    },
-                },
-                "encoding": {"file": {"contentType": "text/csv, application/vnd.apache.parquet"}},
-            }
-        },
-    }
-}
+_FILE = multipart_file("CSV (any dialect of the bank) or Parquet.")
 _NOT_YET = described({409: "something has to be done before; the message says what"})
 _NO_CLIENT = described({404: "no such client", 409: "POST /process first"})
 _PUSHES: dict[int | str, dict[str, Any]] = {200: {"model": list[PushNotification], "description": "The texts by client."}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from python_multipart.exceptions import FormParserError
@@ -13,17 +13,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from edge.errors import RequestRefused
+from features.fingerprint import NO_TABLE, SEND_INSTEAD
 
 _HEAD = 64 << 10
 _PARQUET = b"PAR1"
-_NOT_A_TABLE = {
-    b"PK\x03\x04": "a ZIP archive (an .xlsx is one too)",
-    b"PK\x05\x06": "an empty ZIP archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"%PDF": "a PDF",
-    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
-}
 
 
 class _Receiver:
@@ -60,6 +53,16 @@ class _Receiver:
 
     def on_end(self) -> None:
         self.ended = True
+
+
+def multipart_file(description: str) -> dict[str, Any]:
+    """The body that `receive_table` takes, as the `openapi_extra` of an endpoint; `description` says what the file holds."""
+    file = {"type": "string", "format": "binary", "description": description}
+    form = {
+        "schema": {"type": "object", "required": ["file"], "properties": {"file": file}},
+        "encoding": {"file": {"contentType": "text/csv, application/vnd.apache.parquet"}},
+    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": form}}}
 
 
 async def receive_table(request: Request, folder: Path) -> Path:
@@ -122,11 +125,11 @@ def _suffix(path: Path) -> str:
         raise RequestRefused(422, "empty_file", "the file is empty: send a CSV with a header row, or Parquet", "file")
     if head.startswith(_PARQUET):
         return ".parquet"
-    for magic, what in _NOT_A_TABLE.items():
-        if head.startswith(magic):
-            raise RequestRefused(415, "not_a_table", f"the file is {what}: unpack it and send the CSV or Parquet inside", "file")
+    for signature, form in NO_TABLE.items():
+        if head.startswith(signature):
+            raise RequestRefused(415, "not_a_table", f"the file is {form}: {SEND_INSTEAD}", "file")
     if b"\x00" in head:
-        raise RequestRefused(415, "not_a_table", "the file is neither text nor Parquet: send a CSV in UTF-8 or cp1251", "file")
+        raise RequestRefused(415, "not_a_table", f"the file is neither text nor Parquet: {SEND_INSTEAD}", "file")
     return ".csv"
 
 
