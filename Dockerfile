@@ -1,12 +1,12 @@
 # One image for every service; docker-compose.yml names the commands.
 FROM python:3.11-slim-bookworm
 
-# libgomp1: LightGBM, XGBoost and CatBoost compute in parallel with it.
+# libgomp1: LightGBM, XGBoost and CatBoost compute in parallel with it. A new volume belongs to whom its folder in the image does.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home opora \
-    && install --directory --owner opora --group opora /opora/var
+    && install --directory --owner opora --group opora /opora/var /opora/var/mlartifacts /opora/var/evidently
 
 WORKDIR /opora
 COPY requirements.lock .

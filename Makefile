@@ -16,13 +16,15 @@ export BENTOML_HOME := $(OPORA_VAR)/bentoml
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+# The assistant in MLflow's UI runs no shell commands on this machine: only in a sandbox, which there is not.
+export MLFLOW_ENABLE_ASSISTANT_SANDBOX := true
 export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
 
 # Waiting OpenMP threads sleep: spinning would slow down whatever else runs beside a training.
 export OMP_WAIT_POLICY := PASSIVE
 
 SERVICES := prefect mlflow evidently consent income prescoring recommendation fraud flows
-PACKAGES := settings.py chain.py clock.py database.py edge features simulator registry training monitoring bentos consent_api flows scenarios bench
+PACKAGES := settings.py chain.py clock.py database.py identifiers.py edge features simulator registry training monitoring bentos consent_api flows scenarios bench
 
 .PHONY: up serve pipeline ingest train score reproduce loop rollback ledger delete-version push labels scenario backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-serving bench-consent bench-aggregates bench-monitoring lock clean
 

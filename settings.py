@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent
@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address every service binds to.")
     seed: int = Field(20260101, ge=0, description="Seed of the simulator, the splits and the searches.")
 
-    lake_uri: str = Field("", description="Root of the Delta tables; empty = `var/lake`.")
+    lake_uri: str = Field(
+        "",
+        description="Folder of the Delta tables; empty = `var/lake`. An object store (s3://…) is refused: ingestion writes in "
+        "place, and DuckDB reads one only with an extension that it downloads (docs/decisions/021-lake-in-a-folder.md).",
+    )
     database_url: str = Field(
         "",
         description="SQLAlchemy URL of the PostgreSQL with journal, consents, online features and ledger; empty = SQLite files.",
@@ -216,9 +220,17 @@ class Settings(BaseSettings):
         description="zCDP that the reports of one partner may cost in a calendar year; what would exceed it is refused.",
     )
 
+    @field_validator("lake_uri")
+    @classmethod
+    def lies_in_a_file_system(cls, lake_uri: str) -> str:
+        """Refuse at the start what would fail at the first file."""
+        if "://" in lake_uri:
+            raise ValueError("the lake lies in a folder, not in an object store: name the path of one, such as /mnt/lake")
+        return lake_uri
+
     @property
     def lake_root(self) -> str:
-        """Folder or object-store URI under which the Delta tables lie."""
+        """Folder under which the Delta tables lie."""
         return self.lake_uri or str(self.var / "lake")
 
     @property

@@ -33,6 +33,7 @@ from consent_api.reports import make_report, plans
 from consent_api.store import Store, open_store
 from consent_api.tables import EVENTS, RECORDS
 from features.tables import CATEGORIES
+from identifiers import new_ids
 from settings import Settings
 
 COMPANY, OCTOBER = "dala-market", Period(2026, 10)
@@ -92,7 +93,7 @@ def _consent(store: Store, catalogue: Catalogue, clients: list[str]) -> None:
         for start in range(0, len(clients), _PORTION):
             records = [
                 {
-                    "record_id": uuid4().hex,
+                    "record_id": new_ids(1)[0],
                     "consent_id": f"{client}_{COMPANY}",
                     "client_code": client,
                     "company": COMPANY,

@@ -25,10 +25,11 @@ from sqlalchemy import select
 from bench.monitoring_windows import CHANGED, FEATURES, PREDICTION, columns
 from clock import now
 from database import open_database
+from identifiers import new_ids
 from monitoring.batches import JournalBatch, layout_of
 from monitoring.drift import DriftLimits, DriftOutcome, Model, drift_report
 from monitoring.journal import Journal
-from monitoring.rows import JOURNAL, new_score_ids
+from monitoring.rows import JOURNAL
 
 BATCH = 10_000
 DAYS = 30
@@ -126,7 +127,7 @@ def _fill(folder: Path, rows: int, _part: int) -> dict[str, Any]:
                 scores=frame[PREDICTION].tolist(),
                 decisions=["low"] * count,
                 client_ids=[str(number) for number in range(count)],
-                score_ids=new_score_ids(count),
+                score_ids=new_ids(count),
                 model_version="1",
                 latency_ms=1.0,
                 ts=until - timedelta(days=DAYS) * (1 - start / rows),

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, exists, insert, not_, select
 
@@ -23,6 +22,7 @@ from consent_api.record.notices import Language, notices_of
 from consent_api.record.states import ACTIVE, EXPIRED, REJECTED, REQUESTED, REVOKED, SUPERSEDED, State, require_transition
 from consent_api.record.validity import expiry, whole_second
 from consent_api.tables import EVENTS, RECORDS
+from identifiers import new_ids
 
 _CLOCK = Actor("clock", "clock")
 _OPEN = (REQUESTED, ACTIVE)
@@ -202,7 +202,7 @@ def _before(connection: Connection, wanted: Mapping[Key, object], at: datetime) 
 def _row(connection: Connection, wanted: Grant, at: datetime) -> dict[str, Any]:
     client_code, company, data_type, purpose = wanted.key
     return {
-        "record_id": uuid4().hex,
+        "record_id": new_ids(1)[0],
         "consent_id": consent_id(client_code, company),
         "client_code": client_code,
         "company": company,

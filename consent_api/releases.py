@@ -112,6 +112,8 @@ def begin(store: Store, orders: Sequence[Order], caps: Caps, actor: Actor, now: 
     """
     with store.writing() as connection:
         at = now()  # after waiting for other writers, so that nobody is counted whose time ran out meanwhile
+        for company in {order.subject.company for order in orders}:
+            consents.expire(connection, at, company)
         begun = [_begin(connection, order, caps, actor, at) for order in orders]
     return [each for each in begun if each is not None]
 
@@ -172,7 +174,6 @@ def _begin(connection: Connection, order: Order, caps: Caps, actor: Actor, at: d
     found = _find(connection, subject)
     if found and found.is_published:
         return None
-    consents.expire(connection, at, subject.company)
     active = consenting(subject.company, subject.data_type, order.purpose, at)
     if not found:
         return _charge(connection, order, active, caps, actor, at)

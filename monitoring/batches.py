@@ -39,7 +39,7 @@ class JournalBatch(Sequence[JournalRow]):
         features: values as the model saw them, float64, shape (scores, names); NaN = missing.
         output: name of what was predicted.
         scores, decisions, client_ids: one for each row; for the rest see `JournalRow`.
-        score_ids: from `rows.new_score_ids`: where it is quicker nobody looks whether they are there already.
+        score_ids: from `identifiers.new_ids`: where it is quicker nobody looks whether they are there already.
     """
 
     use_case: str

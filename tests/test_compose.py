@@ -150,6 +150,19 @@ def test_imports_reach_prefect_and_the_flow_that_reads_the_uploaded_file_sees_it
         assert environment(name)["OPORA_VAR"] == VAR
 
 
+def test_pages_that_ask_nobody_for_a_password_hold_their_own_files_and_no_data_of_clients() -> None:
+    volumes = {name: dict(one.split(":") for one in SERVICES[name]["volumes"]) for name in OURS}
+    assert volumes["prefect"] == {}
+    assert volumes["mlflow"] == {"mlartifacts": options(SERVICES["mlflow"]["command"])[1]["--artifacts-destination"]}
+    assert volumes["evidently"] == {"evidently": options(SERVICES["evidently"]["command"])[1]["--workspace"]}
+    assert volumes["flows"] == {"var": VAR} | volumes["evidently"], "reports are filed where Evidently reads them"
+    assert {volume for mounted in volumes.values() for volume in mounted} | {"postgres"} == set(COMPOSE["volumes"])
+    made = re.findall(
+        r"(/opora/\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8").split("install --directory")[1].splitlines()[0]
+    )
+    assert {path for mounted in volumes.values() for path in mounted.values()} == set(made)
+
+
 @pytest.mark.parametrize("name", [*SCORING, "consent"])
 def test_a_service_answers_to_its_name_among_the_containers(name: str) -> None:
     assert name in json.loads(environment(name)["OPORA_ALLOWED_HOSTS"])
@@ -185,5 +198,5 @@ def test_the_image_holds_every_package_that_runs_and_no_secret_data_or_test() ->
     let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "bench", "scenarios"}
     assert "*" in lines
-    assert packages | {"settings.py", "chain.py", "clock.py", "database.py", "requirements.lock"} <= let_in
+    assert packages | {"settings.py", "chain.py", "clock.py", "database.py", "identifiers.py", "requirements.lock"} <= let_in
     assert not let_in & {".env", "var", "tests", ".git", ".venv"}

@@ -55,7 +55,16 @@ def test_every_setting_is_documented() -> None:
         assert field.description or name in {"var", "catalogues"}, name
 
 
-def test_an_unknown_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_outside_its_bounds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPORA_QUARANTINE_LIMIT", "2")
     with pytest.raises(ValueError, match="quarantine_limit"):
+        Settings()
+
+
+@pytest.mark.parametrize("uri", ["s3://bank/lake", "abfss://lake@bank.example/", "file:///mnt/lake"])
+def test_a_lake_in_an_object_store_is_refused_at_the_start_and_the_message_says_what_to_name(
+    monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("OPORA_LAKE_URI", uri)
+    with pytest.raises(ValueError, match=r"lake_uri\n.*name the path of one"):
         Settings()

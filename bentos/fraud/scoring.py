@@ -11,11 +11,13 @@ import numpy as np
 
 from bentos.fraud.requests import RiskLevel
 from bentos.fraud.rows import FraudRows, Payment, Payments
+from bentos.serving.away import AWAY, database_away
 from bentos.serving.backend import Backend
 from clock import now
 from edge.pepper import ConfigurationError
+from identifiers import new_ids
 from monitoring.batches import JournalBatch, Layout, layout_of
-from monitoring.rows import JournalRow, new_score_ids
+from monitoring.rows import JournalRow
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -120,7 +122,11 @@ class FraudDesk:
         """Score the payments of a batch, without keeping them; looks their clients up."""
         prepared, at = self._prepared(), now()
         clients = {client for client in payments.client_ids if client is not None}
-        rows = prepared.rows.several(payments, self._backend.online.values_of(OUTPUT, clients), at)
+        try:
+            known = self._backend.online.values_of(OUTPUT, clients)
+        except AWAY as error:
+            raise database_away(error) from error
+        rows = prepared.rows.several(payments, known, at)
         try:
             probabilities = prepared.fast.predict(rows.astype(np.float32))[OUTPUT]
         except Exception as error:
@@ -129,8 +135,15 @@ class FraudDesk:
         return self._judged(prepared, rows, probabilities.tolist(), payments.client_ids, started)
 
     def known(self, client_id: str | None) -> Mapping[str, Any]:
-        """Online values of a client by name; none when nothing is known."""
-        row = None if client_id is None else self._backend.online.get(OUTPUT, client_id)
+        """Online values of a client by name; none when nothing is known.
+
+        Raises:
+            RequestRefused: 503, the database does not answer.
+        """
+        try:
+            row = None if client_id is None else self._backend.online.get(OUTPUT, client_id)
+        except AWAY as error:
+            raise database_away(error) from error
         return {} if row is None else row.values
 
     def score(self, payment: Payment) -> Judged:
@@ -168,7 +181,7 @@ class FraudDesk:
             scores=probabilities,
             decisions=risk_levels(probabilities, prepared.borders),
             client_ids=client_ids,
-            score_ids=new_score_ids(len(rows)),
+            score_ids=new_ids(len(rows)),
             model_version=prepared.model.version,
             latency_ms=(time.perf_counter() - started) * 1000,
         )

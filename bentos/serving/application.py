@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bentos.champion import Following
+from bentos.serving.away import AWAY, database_away
 from bentos.serving.backend import Backend
 from bentos.serving.health_figures import HealthFigures
 from bentos.serving.labels import add_labels
@@ -60,7 +63,7 @@ REFUSALS = described(
         415: "the body has a format that is not read here",
         422: "a field is wrong; the message says which and what is expected",
         429: "more requests than this caller may send; try again after Retry-After",
-        503: "no champion yet, or the journal is away; try again after Retry-After",
+        503: "no champion yet, or a database is away; try again after Retry-After",
     }
 )
 """What any endpoint may answer instead of what was asked for."""
@@ -71,9 +74,12 @@ _UPLOADS = ("/upload/clients", "/upload/transactions", "/upload/transfers", "/ap
 
 def scoring_app(title: str, description: str, backend: Backend) -> FastAPI:
     """An application with `GET /`, `GET /model`, `/docs` and the one error shape; endpoints are added by the service."""
-    app = FastAPI(title=title, description=description, docs_url=None, redoc_url=None, responses=REFUSALS)
+    subject = [{"name": backend.use_case}]  # the first group of /docs; the others follow as they are added
+    app = FastAPI(title=title, description=description, docs_url=None, redoc_url=None, responses=REFUSALS, openapi_tags=subject)
     app.state.quick = {}  # address → what answers plain requests there: see edge.lane
     install_error_handlers(app)
+    for failure in AWAY:
+        app.add_exception_handler(failure, _database_away)
     app.add_api_route("/metrics", HealthFigures(backend.use_case, backend.config).metrics, include_in_schema=False)
     _add_probes(app, backend)
     add_labels(app, backend)
@@ -90,6 +96,10 @@ def scoring_app(title: str, description: str, backend: Backend) -> FastAPI:
         return _model_card(backend.champion.model(), backend.champion.following)
 
     return app
+
+
+async def _database_away(_request: Request, error: Exception) -> Response:
+    return database_away(error).response()
 
 
 def _model_card(loaded: LoadedModel, following: Following) -> ModelCard:

@@ -24,8 +24,7 @@ class FlowRuns:
     def __init__(self, config: Settings) -> None:
         secret = config.prefect_auth_string
         user, _, password = secret.get_secret_value().partition(":") if secret else ("", "", "")
-        self._url = config.prefect_api_url
-        self._http = httpx.Client(base_url=self._url, timeout=_SECONDS, auth=(user, password) if secret else None)
+        self._http = httpx.Client(base_url=config.prefect_api_url, timeout=_SECONDS, auth=(user, password) if secret else None)
         self._client = str(uuid4())
 
     def start(self, flow: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,14 +77,14 @@ class FlowRuns:
         try:
             return self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
-            message = f"the Prefect server at {self._url} cannot be reached: start it (make serve) or set OPORA_PREFECT_API_URL"
+            message = "the Prefect server cannot be reached: start it (make serve) or set OPORA_PREFECT_API_URL"
             raise RequestRefused(503, "prefect_unreachable", message, headers={"Retry-After": "10"}) from error
 
     def _checked(self, answer: httpx.Response) -> httpx.Response:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            message = f"the Prefect server at {self._url} asks for a password: set OPORA_PREFECT_AUTH_STRING"
+            message = "the Prefect server asks for a password: set OPORA_PREFECT_AUTH_STRING"
             raise RequestRefused(503, "prefect_unauthorized", message)
         if not answer.is_success:
-            message = f"the Prefect server at {self._url} answered {answer.status_code}: see its log"
+            message = f"the Prefect server answered {answer.status_code}: see its log"
             raise RequestRefused(503, "prefect_refused", message, headers={"Retry-After": "10"})
         return answer

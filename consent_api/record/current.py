@@ -12,7 +12,8 @@ from consent_api.record.states import ACTIVE, FINAL, State, rank
 from consent_api.tables import EVENTS, RECORDS
 
 _CLIENTS_PER_QUERY = 500
-_ENDING, _BEGINNING, _LATER = EVENTS.alias("ending"), EVENTS.alias("beginning"), RECORDS.alias("later")
+_ENDING, _BEGINNING, _HAPPENED = EVENTS.alias("ending"), EVENTS.alias("beginning"), EVENTS.alias("happened")
+_LATER = RECORDS.alias("later")
 _EVENT = (EVENTS.c.state, EVENTS.c.at, EVENTS.c.role, EVENTS.c.channel, EVENTS.c.reason)
 
 _KIND = ("client_code", "company", "data_type", "purpose")
@@ -107,8 +108,15 @@ def version(connection: Connection, client_code: str, company: str) -> int:
 def consenting(company: _Text, data_type: _Text, purpose: _Text, at: _Moment) -> ColumnElement[bool]:
     """The condition on `RECORDS` of being an active consent at `at`; of values, or of parameters that get theirs later."""
     kind = and_(RECORDS.c.company == company, RECORDS.c.data_type == data_type, RECORDS.c.purpose == purpose)
-    begun = exists().where(_BEGINNING.c.record_id == RECORDS.c.record_id, _BEGINNING.c.state == ACTIVE, _BEGINNING.c.at <= at)
-    return and_(kind, RECORDS.c.valid_until > at, begun, not_(has_ended()))
+    return and_(kind, RECORDS.c.valid_until > at, _has_begun_and_not_ended(at))
+
+
+def _has_begun_and_not_ended(at: _Moment) -> ColumnElement[bool]:
+    """By one look at the events of a record: in a cohort of a hundred thousand each look counts."""
+    begun = func.count().filter(_HAPPENED.c.state == ACTIVE, _HAPPENED.c.at <= at)
+    ended = func.count().filter(or_(*(_HAPPENED.c.state == final for final in FINAL)))
+    counted = select(and_(begun > 0, ended == 0)).where(_HAPPENED.c.record_id == RECORDS.c.record_id)
+    return counted.correlate(RECORDS).scalar_subquery()
 
 
 def has_ended() -> ColumnElement[bool]:

@@ -68,7 +68,8 @@ def fit(use_case: str, folder: Path, seed: int) -> None:
 @pytest.fixture(scope="session")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a bank of its own: its registry, journal and online features lie in one temporary folder."""
-    return Settings(var=tmp_path_factory.mktemp("bank"), champion_poll_seconds=0.05)
+    # Nobody listens there: a Prefect server that happens to run on this machine gets no flow runs from tests.
+    return Settings(var=tmp_path_factory.mktemp("bank"), champion_poll_seconds=0.05, prefect_api_url="http://127.0.0.1:9/api")
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from sqlalchemy import Engine, event
 
 from clock import now
 from database import open_database
+from identifiers import new_ids
 from monitoring import history
 from monitoring.batches import JournalBatch, layout_of
 from monitoring.journal import Journal
-from monitoring.rows import new_score_ids
 
 ROWS = 4000
 DAY = timedelta(days=1)
@@ -37,7 +37,7 @@ def fill(engine: Engine, ids: list[str]) -> None:
 
 @pytest.mark.parametrize("ids", ["ours", "numbered"])
 def test_any_part_of_the_window_is_drawn_as_often_as_its_share(engine: Engine, ids: str) -> None:
-    fill(engine, new_score_ids(ROWS) if ids == "ours" else [f"{number:08}" for number in range(ROWS)])
+    fill(engine, new_ids(ROWS) if ids == "ours" else [f"{number:08}" for number in range(ROWS)])
     means, remainders, samples = [], [], []
     with Journal(engine) as journal:
         for seed in range(40):
@@ -53,7 +53,7 @@ def test_any_part_of_the_window_is_drawn_as_often_as_its_share(engine: Engine, i
 
 
 def test_neither_ids_nor_features_of_the_other_rows_are_read(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(engine, new_score_ids(ROWS))
+    fill(engine, new_ids(ROWS))
     parsed: list[str] = []
     read = history._table
     monkeypatch.setattr(history, "_table", lambda texts, layouts: parsed.extend(texts) or read(texts, layouts))
