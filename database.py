@@ -18,6 +18,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     make_url,
     select,
 )
@@ -86,7 +87,14 @@ def take_turn(connection: Connection, turn: Turn) -> None:
 
 
 def create_tables(engine: Engine, schema: MetaData) -> None:
-    """Make the tables of `schema` that are absent; safe when several processes begin at once."""
+    """Make the tables of `schema` that are absent; safe when several processes begin at once.
+
+    Where all are there, as on every start but the first, nobody is waited for: a writer may hold the database for long.
+    """
+    with engine.connect().execution_options(read_only=True) as connection:
+        there = inspect(connection).get_table_names()
+    if schema.tables.keys() <= set(there):
+        return
     with engine.begin() as connection:
         take_turn(connection, Turn.CREATE_TABLES)
         schema.create_all(connection)
@@ -109,6 +117,16 @@ def append_only(table: Table) -> None:
     )
     for statement in (function, trigger):
         event.listen(table, "after_create", DDL(statement).execute_if(dialect="postgresql"))
+
+
+def unsampled(table: Table, *columns: str) -> None:
+    """Have PostgreSQL's planner sample no values of personal `columns`, from the moment `table` is made.
+
+    It keeps samples for ever where it finds no rows any more, and whoever may read the table reads them in `pg_stats`.
+    """
+    for column in columns:
+        samples = DDL(f'ALTER TABLE {table.name} ALTER COLUMN "{column}" SET STATISTICS 0')
+        event.listen(table, "after_create", samples.execute_if(dialect="postgresql"))
 
 
 def _make_durable(connection: SqliteConnection, _record: object) -> None:

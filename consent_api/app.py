@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from clock import now
 from consent_api.callers.access import everyone
+from consent_api.callers.caching import KeptNowhere
 from consent_api.callers.credentials import Keyring
 from consent_api.callers.identification import TOKEN_PATH, Authenticator, Entrance, Identification
 from consent_api.callers.issuers import Issuers
@@ -102,6 +103,7 @@ def create_app(opened: Callable[[], Service], config: Settings) -> FastAPI:
         description="Clients decide which company may count them in anonymised aggregates; partners read those aggregates.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy that ends TLS it would send callers, with their keys, to http://
         lifespan=lifespan,
     )
     _add_error_handlers(app)
@@ -129,6 +131,7 @@ def _add_guards(app: FastAPI, config: Settings) -> None:
     app.add_middleware(RequestIds)
     app.add_middleware(MediaTypes, forms=[TOKEN_PATH])
     app.add_middleware(Observed, routes=app.routes)
+    app.add_middleware(KeptNowhere)
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -62,7 +62,7 @@ def export(store: Store, chosen: Filter, form: str, upto: int) -> Iterator[bytes
             statement = select(AUDIT).where(AUDIT.c.sequence <= upto, *chosen.conditions(connection))
             found = page(connection.execute, statement, (AUDIT.c.sequence,), _PAGE, after)
         rows = [row._asdict() for row in found.rows]
-        yield csv_text([str(value) for value in row.values()] for row in rows) if form == "csv" else _lines(rows)
+        yield csv_text(list(row.values()) for row in rows) if form == "csv" else _lines(rows)
         if found.next is None:
             return
         after = found.next

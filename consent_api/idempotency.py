@@ -13,9 +13,10 @@ from edge.errors import RequestRefused
 
 @dataclass(frozen=True)
 class Repeatable:
-    """A request that may be sent again: whose it is, its Idempotency-Key if it has one, and what it asks for."""
+    """A request that may be sent again: whose it is, whom it is about, its Idempotency-Key if it has one, what it asks for."""
 
     owner: str
+    client_code: str
     key: str | None
     content: bytes
 
@@ -37,8 +38,8 @@ def once(connection: Connection, request: Repeatable, answer: Callable[[], bytes
     if before is not None:
         return before, True
     made = answer()
-    row = {"owner": request.owner, "idempotency_key": request.key, "request_sha256": request.digest, "answer": made, "at": at}
-    connection.execute(insert(ANSWERS).values(row))
+    row = {"owner": request.owner, "client_code": request.client_code, "idempotency_key": request.key, "answer": made, "at": at}
+    connection.execute(insert(ANSWERS).values(**row, request_sha256=request.digest))
     return made, False
 
 

@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
@@ -14,6 +14,7 @@ from database import UtcTime
 from edge.errors import RequestRefused
 
 MOST = 1000
+_TOO_LARGE = 2**63
 Limit = Annotated[int, Query(ge=1, le=MOST, description="Most rows of the answer.")]
 After = Annotated[
     str | None, Query(max_length=500, pattern=r"^[A-Za-z0-9_=-]+$", description="`next` of the page before; empty = the first.")
@@ -54,13 +55,18 @@ def _read(after: str, key: Sequence[ColumnElement[Any]]) -> list[Any]:
         if not isinstance(values, list) or len(values) != len(key):
             raise _REFUSED
         return [_value(value, column) for value, column in zip(values, key, strict=True)]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise _REFUSED from error
 
 
 def _value(value: Any, column: ColumnElement[Any]) -> Any:
     if isinstance(column.type, UtcTime):
-        return datetime.fromisoformat(value)
-    if not isinstance(value, column.type.python_type):
+        return datetime.fromisoformat(value).astimezone(UTC)
+    if type(value) is not column.type.python_type or not _is_storable(value):
         raise _REFUSED
     return value
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether every database can compare with it: numbers of 64 bits, texts without NUL."""
+    return abs(value) < _TOO_LARGE if isinstance(value, int) else "\0" not in value

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-PATTERN = r"^20\d\d-(0[1-9]|1[0-2])$"
+PATTERN = r"^20[0-9][0-9]-(0[1-9]|1[0-2])$"
 
 
 class NotAPeriod(ValueError):
@@ -25,7 +25,7 @@ class Period:
         Raises:
             NotAPeriod: it is not written so.
         """
-        if not re.fullmatch(PATTERN, text, re.ASCII):
+        if not re.fullmatch(PATTERN, text):
             raise NotAPeriod(f"{text!r} is not a month: write it like 2026-10")
         return cls(int(text[:4]), int(text[5:]))
 

@@ -4,12 +4,12 @@ The service does so by itself when it starts; `python -m consent_api.restore` do
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, not_, select
+from sqlalchemy import Connection, and_, not_, select
 
 from chain import START, seal
 from clock import now
@@ -20,12 +20,17 @@ from consent_api.custody.append_only import Line
 from consent_api.custody.outside import Custody, custody_of
 from consent_api.custody.withdrawals import SEALED, Withdrawal
 from consent_api.forgetting import erasure
-from consent_api.record.states import ACTIVE, FINAL, REVOKED
+from consent_api.record.current import has_ended
+from consent_api.record.states import ACTIVE, REVOKED
 from consent_api.store import Store, open_store
 from consent_api.tables import EVENTS, RECORDS
 from settings import settings
 
 ACTOR = Actor("restore", "operator")
+_LONGEST = timedelta(days=367)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_AT_ONCE = 500
+_SUBJECT = tuple(RECORDS.c[name] for name in ("record_id", "client_code", "company", "data_type", "purpose"))
 _Kind = tuple[str, str, str, str]
 """Pseudonym, company, data type, purpose."""
 
@@ -83,35 +88,63 @@ def _sealed(line: Line) -> str:
 
 
 def _withdraw_again(connection: Connection, lines: Iterable[Line], at: datetime) -> int:
-    ended: set[str] = set()
+    """End what is active although the log, or a renewal that it names, has ended it; returns how many.
+
+    Lines older than the longest consent are about nothing that could still be active, whatever was restored.
+    """
+    logged = [line for line in lines if line["kind"] != "erased" and _moment(line) > at - _LONGEST]
+    forgotten, known = _still_active(connection, [line["record_id"] for line in logged])
+    erased = {line["client"]: _moment(line) for line in lines if line["kind"] == "erased"}
+    unseen = [line for line in logged if line["record_id"] not in known and _moment(line) > erased.get(line["client"], _NEVER)]
+    if unseen:
+        forgotten += _renewed_unseen(connection, unseen)
+    ended = {record.record_id: record for record in forgotten}.values()
+    return sum(
+        consents.revoke(connection, record.client_code, record.company, ACTOR, at, [record.data_type], record.purpose)
+        for record in ended
+    )
+
+
+def _still_active(connection: Connection, record_ids: Sequence[str]) -> tuple[list[Any], set[str]]:
+    """The records that nothing has ended, of those with these ids; and the ids that are there at all."""
+    active, known = [], set[str]()
+    columns = (*_SUBJECT, has_ended().label("is_over"))
+    for start in range(0, len(record_ids), _AT_ONCE):
+        some = record_ids[start : start + _AT_ONCE]
+        rows = connection.execute(select(*columns).where(RECORDS.c.record_id.in_(some))).all()
+        known |= {row.record_id for row in rows}
+        active += [row for row in rows if not row.is_over]
+    return active, known
+
+
+def _renewed_unseen(connection: Connection, lines: Iterable[Line]) -> list[Any]:
+    """The active consents of a kind of which these lines have ended a later record, one that the backup never saw."""
     newest: dict[_Kind, tuple[datetime, int]] = {}
     for line in lines:
-        if line["kind"] != "erased":
-            ended.add(line["record_id"])
-            kind = (line["client"], line["company"], line["data_type"], line["purpose"])
-            newest[kind] = (datetime.fromisoformat(line["at"]), line["number"])
-    pseudonym = custody_of(connection).pseudonym
-    count = 0
-    for record in _active(connection) if ended else ():
+        kind = (line["client"], line["company"], line["data_type"], line["purpose"])
+        newest[kind] = (_moment(line), line["number"])
+    pseudonym, found = custody_of(connection).pseudonym, []
+    for record in _active(connection):
         kind = (pseudonym(record.client_code), record.company, record.data_type, record.purpose)
         ended_at, number = newest.get(kind, (record.began_at, 0))
-        if record.record_id in ended or (record.began_at < ended_at and record.number <= number):
-            kinds = [record.data_type]
-            count += consents.revoke(connection, record.client_code, record.company, ACTOR, at, kinds, record.purpose)
-    return count
+        if record.began_at < ended_at and record.number <= number:
+            found.append(record)
+    return found
 
 
-def _active(connection: Connection) -> list[Any]:
+def _active(connection: Connection) -> Iterable[Any]:
     """The consents that nothing has ended, with the moment each became active."""
-    ending = EVENTS.alias("ending")
-    has_ended = exists().where(ending.c.record_id == RECORDS.c.record_id, ending.c.state.in_(FINAL))
     began = and_(EVENTS.c.record_id == RECORDS.c.record_id, EVENTS.c.state == ACTIVE)
-    joined = select(*RECORDS.c, EVENTS.c.at.label("began_at")).select_from(RECORDS.join(EVENTS, began))
-    return list(connection.execute(joined.where(not_(has_ended))))
+    joined = select(*_SUBJECT, RECORDS.c.number, EVENTS.c.at.label("began_at")).select_from(RECORDS.join(EVENTS, began))
+    return connection.execute(joined.where(not_(has_ended())))
+
+
+def _moment(line: Line) -> datetime:
+    return datetime.fromisoformat(line["at"])
 
 
 def _erase_again(connection: Connection, lines: Iterable[Line], at: datetime, working_days: int) -> int:
-    asked = {line["client"]: datetime.fromisoformat(line["at"]) for line in lines if line["kind"] == "erased"}
+    asked = {line["client"]: _moment(line) for line in lines if line["kind"] == "erased"}
     pseudonym = custody_of(connection).pseudonym
     count = 0
     for client_code in erasure.not_asked(connection) if asked else ():
@@ -125,10 +158,13 @@ def _erase_again(connection: Connection, lines: Iterable[Line], at: datetime, wo
 def _complete(connection: Connection, lines: Iterable[Line]) -> int:
     """Add what the log has lost: withdrawals from before it was kept, or whose file was not brought along."""
     known = {line["record_id"] for line in lines}
-    withdrawn = and_(EVENTS.c.record_id == RECORDS.c.record_id, EVENTS.c.state == REVOKED)
-    joined = select(*RECORDS.c, EVENTS.c.at.label("ended_at")).select_from(RECORDS.join(EVENTS, withdrawn))
-    lost = [row for row in connection.execute(joined) if row.record_id not in known]
-    withdrawals.note(connection, [_withdrawal(row) for row in lost])
+    withdrawn = connection.scalars(select(EVENTS.c.record_id).where(EVENTS.c.state == REVOKED))
+    lost = [record_id for record_id in withdrawn if record_id not in known]
+    ended = and_(EVENTS.c.record_id == RECORDS.c.record_id, EVENTS.c.state == REVOKED)
+    joined = select(*RECORDS.c, EVENTS.c.at.label("ended_at")).select_from(RECORDS.join(EVENTS, ended))
+    for start in range(0, len(lost), _AT_ONCE):
+        some = RECORDS.c.record_id.in_(lost[start : start + _AT_ONCE])
+        withdrawals.note(connection, [_withdrawal(row) for row in connection.execute(joined.where(some))])
     return len(lost)
 
 

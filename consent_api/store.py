@@ -4,16 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from clock import now
-from consent_api import audit
+from consent_api import audit, revisions
 from consent_api.committer import Answer, Committer, Work
 from consent_api.custody import withdrawals
 from consent_api.custody.outside import Custody
@@ -21,7 +16,6 @@ from consent_api.record.notices import Notices, keep, load_notices
 from database import Turn, open_database, take_turn
 from settings import Settings
 
-VERSION_TABLE = "consent_alembic_version"
 _PATIENCE = "10s"
 
 
@@ -78,16 +72,14 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the tables to the newest version; several processes may do so at once."""
-        with self.writing() as connection:
-            config = _alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        if not self.is_ready():
+            with self.writing() as connection:
+                revisions.upgrade(connection)
 
     def is_ready(self) -> bool:
         """Whether the tables are those of this code."""
         with self.reading() as connection:
-            context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-            return context.get_current_revision() == ScriptDirectory.from_config(_alembic()).get_current_head()
+            return revisions.revision(connection) == revisions.NEWEST
 
 
 def open_store(config: Settings) -> Store:
@@ -103,10 +95,3 @@ def open_store(config: Settings) -> Store:
     with store.writing() as connection:
         keep(connection, store.notices.all(), now())
     return store
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config

@@ -100,9 +100,12 @@ ANSWERS = Table(
     Column("request_sha256", Text, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("at", UtcTime, nullable=False),
+    Column("client_code", Text),
     PrimaryKeyConstraint("owner", "idempotency_key"),
+    Index("consent_answers_about", "client_code"),
 )
-"""What was answered to a request that carried an Idempotency-Key; `owner` is the role and subject of its key."""
+"""What was answered to a request that carried an Idempotency-Key; `owner` is the role and subject of its key, `client_code` whom
+the request was about (null in rows from before that was kept)."""
 
 AUDIT = Table(
     "consent_audit",

@@ -27,9 +27,8 @@ def document(app: FastAPI, keyring: Keyring | None = None) -> None:
     app.add_api_route("/docs", _page_of(app.title), include_in_schema=False)
     for name, media_type in (("swagger-ui.js", "text/javascript"), ("swagger-ui.css", "text/css")):
         app.add_api_route(f"/docs/{name}", _file(name, media_type), include_in_schema=False)
-    if keyring is not None:
-        described = app.openapi
-        app.openapi = lambda: _secured(described(), keyring)  # type: ignore[method-assign]
+    described = app.openapi
+    app.openapi = lambda: _summarised(_secured(described(), keyring))  # type: ignore[method-assign]
 
 
 def _page_of(title: str) -> Any:
@@ -65,8 +64,19 @@ def _swagger() -> Path:
     return Path(found.origin).parent / "_internal" / "server" / "static_content"
 
 
-def _secured(description: dict[str, Any], keyring: Keyring) -> dict[str, Any]:
+def _summarised(description: dict[str, Any]) -> dict[str, Any]:
+    """The description with what each endpoint says of itself as its title, in place of the name of a function."""
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            if said := operation.get("description"):
+                operation["summary"] = said.splitlines()[0].rstrip(".")
+    return description
+
+
+def _secured(description: dict[str, Any], keyring: Keyring | None) -> dict[str, Any]:
     """The description with the key declared: required where keys are in use, else optional; nowhere on open paths."""
+    if keyring is None:
+        return description
     description.setdefault("components", {})["securitySchemes"] = {_SCHEME: _DECLARED}
     needed: list[dict[str, list[str]]] = [{_SCHEME: []}] if keyring.in_use else [{}, {_SCHEME: []}]
     for path, operations in description["paths"].items():

@@ -30,7 +30,7 @@ APPLICATION_COLUMNS = (
     _field("monthexpense", "float64", "Расход в месяц", "Monthly expenses"),
     _field("gender", "float64", "Пол", "Gender", protected=True),
     _field("family_status", "string", "Семейное положение", "Family status", protected=True),
-    _field("childcount", "float64", "Детей", "Children", protected=True),
+    _field("childcount", "float64", "Число детей", "Children", protected=True),
     _field("snils", "float64", "СНИЛС указан", "SNILS given"),
     _field("merch_code", "string", "Магазин", "Shop"),
     _field("loan_amount", "float64", "Сумма кредита", "Loan amount"),

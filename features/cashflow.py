@@ -55,7 +55,11 @@ FLOW_COLUMNS = (
     _amount("savings", "Отложено", "Put aside", "Paid into deposits, investments and gold, tenge"),
     _amount("fx_volume", "Обмен валюты", "Currency exchanged", "Currency bought and sold, tenge"),
     FeatureColumn(
-        "transfer_count_90d", "int64", "Переводов за 90 дней", "Transfers, 90 days", "Number of transfers over 90 days, both ways"
+        "transfer_count_90d",
+        "int64",
+        "Число переводов за 90 дней",
+        "Transfers, 90 days",
+        "Number of transfers over 90 days, both ways",
     ),
     FeatureColumn(
         "outflow_to_inflow_90d",
@@ -74,14 +78,20 @@ FLOW_COLUMNS = (
 )
 SALARY_COLUMNS = (
     FeatureColumn(
-        "salary_count_90d", "int64", "Выплат зарплаты за 90 дней", "Salary payments, 90 days", "Number of salary_in over 90 days"
+        "salary_count_90d",
+        "int64",
+        "Число выплат зарплаты за 90 дней",
+        "Salary payments, 90 days",
+        "Number of salary_in over 90 days",
+        course="cycles",
     ),
     FeatureColumn(
         "salary_months_90d",
         "int64",
-        "Месяцев с зарплатой за 90 дней",
+        "Число месяцев с зарплатой за 90 дней",
         "Months with salary, 90 days",
         "Calendar months of the last 90 days in which a salary came",
+        course="cycles",
     ),
     FeatureColumn(
         "salary_gap_std_90d",
@@ -89,6 +99,7 @@ SALARY_COLUMNS = (
         "Нерегулярность зарплаты, дней",
         "Irregularity of the salary, days",
         "Standard deviation (n − 1) of the days between neighbouring salary dates of the last 90 days; missing below three",
+        course="cycles",
     ),
     FeatureColumn(
         "last_salary_90d",

@@ -1,6 +1,9 @@
 """What is said about a feature: its name, type, titles for people and meaning."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Course = Literal["steady", "cycles", "grows"]
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,9 @@ class FeatureColumn:
         meaning: how the value is computed, with its unit.
         missing_flag: an absent value becomes 0 and `<name>_was_missing` becomes 1 (see `features.sets.fill_missing`).
         protected: describes who a person is; never given as a reason for a decision.
+        course: what the calendar alone does to the values, which is no drift. "cycles": a few days do not show them as they are
+            (the weekday; the salaries in 90 days, which long and short months change for all at once). "grows": they become
+            larger as time passes (time since a first event).
     """
 
     name: str
@@ -23,6 +29,7 @@ class FeatureColumn:
     meaning: str
     missing_flag: bool = False
     protected: bool = False
+    course: Course = "steady"
 
     @property
     def categorical(self) -> bool:

@@ -68,7 +68,7 @@ HOLDING_COLUMNS = (
         for product, slug in PRODUCT_SLUGS.items()
     ),
     FeatureColumn(
-        "holdings_count", "int64", "Продуктов у клиента", "Products held", "Number of products accepted before the moment"
+        "holdings_count", "int64", "Число продуктов у клиента", "Products held", "Number of products accepted before the moment"
     ),
 )
 PRODUCT_COLUMNS = (

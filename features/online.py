@@ -1,23 +1,20 @@
-"""The newest feature row of every client, for serving."""
+"""The newest feature row of every client, for serving: stored, and looked up without anything that computes one."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ibis
-import numpy as np
 import orjson
-import pandas as pd
-from ibis.expr.types import Table as Expression
 from sqlalchemy import Column, DateTime, Engine, Index, MetaData, String, Table, Text, bindparam, delete, func, insert, select
 
-from database import create_tables
-from features.holdings import accepted_before, client_facts
+from database import create_tables, unsampled
 from features.lookup import SqliteLookup
-from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS, fraud_client, recommendation_client
-from features.tables import TABLES
-from features.windows import attach, moments_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _METADATA = MetaData()
 _ROWS = Table(
@@ -29,6 +26,7 @@ _ROWS = Table(
     Column("values", Text, nullable=False),
     Index("online_features_by_set", "feature_set"),
 )
+unsampled(_ROWS, "client_code", "values")
 _ROW = select(_ROWS.c.as_of, _ROWS.c["values"]).where(
     _ROWS.c.client_code == bindparam("client_code"), _ROWS.c.feature_set == bindparam("feature_set")
 )
@@ -77,13 +75,15 @@ class OnlineStore:
         Raises:
             NotOneRowPerClient: a client has two rows, or a row names no client.
         """
+        from features.online_rows import records  # which loads what makes rows: whoever only looks them up starts twice as fast
+
         codes = frame["client_code"]
         if codes.isna().any() or codes.duplicated().any():
             raise NotOneRowPerClient(f"{feature_set}: every row needs a client_code of its own: check the clients table")
         with self._engine.begin() as connection:
             connection.execute(delete(_ROWS).where(_ROWS.c.feature_set == feature_set))
             for start in range(0, len(frame), _BATCH):
-                connection.execute(insert(_ROWS), list(_records(feature_set, frame.iloc[start : start + _BATCH])))
+                connection.execute(insert(_ROWS), list(records(feature_set, frame.iloc[start : start + _BATCH])))
 
     def get(self, feature_set: str, client_code: str) -> OnlineRow | None:
         """The newest row of a client, None when the set has none."""
@@ -122,60 +122,3 @@ class OnlineStore:
         """Number of clients with a row in any set."""
         with self._reader.connect() as connection:
             return connection.execute(select(func.count(_ROWS.c.client_code.distinct()))).scalar_one()
-
-
-def _records(feature_set: str, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    names = [name for name in frame.columns if name not in ("client_code", "as_of")]
-    moments = pd.to_datetime(frame["as_of"]).dt.to_pydatetime()
-    columns = zip(*(frame[name].tolist() for name in names), strict=True) if names else ((),) * len(frame)
-    for code, moment, values in zip(frame["client_code"], moments, columns, strict=True):
-        text = orjson.dumps(dict(zip(names, values, strict=True)), default=_plain)
-        yield {"client_code": code, "feature_set": feature_set, "as_of": moment, "values": text.decode()}
-
-
-def _plain(value: object) -> object:
-    """What orjson does not know: arrays of names, and pandas' own missing value."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if value is pd.NA:
-        return None
-    raise TypeError(f"{type(value).__name__} cannot be served: give numbers and text")
-
-
-def newest_rows(tables: Mapping[str, Expression], as_of: datetime) -> dict[str, Expression]:
-    """The rows that serving needs, one per client as known just before `as_of`, by online set.
-
-    "income", "recommendation" and "fraud" hold the columns that depend on the client alone, of the clients with any event of
-    the kind that the set looks at; "profile" holds every client's row with the products held. A raw table that was never
-    ingested counts as empty; only `clients` must be there.
-
-    Raises:
-        KeyError: there is no clients table.
-    """
-    known = {name: tables[name] if name in tables else ibis.memtable([], schema=raw.schema) for name, raw in TABLES.items()}
-    moment = ibis.timestamp(as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of)
-    clients = tables["clients"].select("client_code", as_of=moment.cast("timestamp(6)"))
-    spenders = _active(clients, known, {"transactions": "date", "transfers": "date"})
-    payers = _active(clients, known, {"sessions": "started_at", "payments": "ts"})
-    recommended = [column.name for column in RECOMMENDATION_CLIENT_COLUMNS]
-    judged = [column.name for column in FRAUD_CLIENT_COLUMNS]
-    return {
-        "income": FEATURE_SETS["income"].features(known, spenders),
-        "recommendation": recommendation_client(known, spenders).select("client_code", "as_of", *recommended),
-        "fraud": fraud_client(known, payers).select("client_code", "as_of", *judged),
-        "profile": _profile(known, clients),
-    }
-
-
-def _active(clients: Expression, tables: Mapping[str, Expression], events: Mapping[str, str]) -> Expression:
-    seen = [tables[name].select("client_code", at=tables[name][time]) for name, time in events.items()]
-    active = ibis.union(*seen)
-    return clients.semi_join(active, ["client_code", active["at"] < clients.as_of])
-
-
-def _profile(tables: Mapping[str, Expression], clients: Expression) -> Expression:
-    facts = attach(clients, client_facts(tables["clients"]), ["client_code"])
-    named = attach(facts, tables["clients"].select("client_code", "name"), ["client_code"])
-    held = accepted_before(tables["product_uptake"], moments_of(clients))
-    names = held.group_by("client_code", "as_of").agg(holdings=held["product"].collect(distinct=True).sort())
-    return attach(named, names)

@@ -26,7 +26,7 @@ def _velocity_columns(entity: str) -> tuple[FeatureColumn, ...]:
             FeatureColumn(
                 f"{entity}_payments_{days}d",
                 "int64",
-                f"Платежей {ru} за {span_ru}",
+                f"Число платежей {ru} за {span_ru}",
                 f"Payments {en}, {span_en}",
                 f"Number of payments {en} over {span_en} before the moment",
             ),
@@ -40,7 +40,7 @@ def _velocity_columns(entity: str) -> tuple[FeatureColumn, ...]:
             FeatureColumn(
                 f"{entity}_labels_{days}d",
                 "int64",
-                f"Проверенных платежей {ru} за {span_ru}",
+                f"Число проверенных платежей {ru} за {span_ru}",
                 f"Investigated payments {en}, {span_en}",
                 f"Number of payments {en} whose label was reported in the {span_en} before the moment",
             ),
@@ -59,16 +59,17 @@ def _first_seen_column(entity: str, ru: str, en: str) -> FeatureColumn:
     return FeatureColumn(
         f"{entity}_seconds_since_first_payment",
         "float64",
-        f"Секунд с первого платежа {ru}",
+        f"Время с первого платежа {ru}, с",
         f"Seconds since the first payment {en}",
         f"Seconds from the first payment {en} to the moment; missing before it",
+        course="grows",
     )
 
 
 AMOUNT_COLUMNS = (
     FeatureColumn("amount", "float64", "Сумма платежа, ₸", "Amount, KZT", "Amount of the payment"),
     FeatureColumn("hour", "int64", "Час платежа", "Hour", "Hour of the day, 0 to 23, UTC"),
-    FeatureColumn("weekday", "int64", "День недели", "Day of the week", "0 = Monday … 6 = Sunday, UTC"),
+    FeatureColumn("weekday", "int64", "День недели", "Day of the week", "0 = Monday … 6 = Sunday, UTC", course="cycles"),
 )
 CLIENT_COLUMNS = (*_velocity_columns("client"), _first_seen_column("client", "клиента", "of the client"))
 DESTINATION_COLUMNS = (

@@ -18,25 +18,31 @@ BEHAVIOUR_COLUMNS = (
     _behaviour(
         "os_ver_cnt_30d",
         "int64",
-        "Версий ОС за 30 дней",
+        "Число версий ОС за 30 дней",
         "OS versions, 30 days",
         "Distinct operating system versions over 30 days",
     ),
     _behaviour(
         "phone_model_cnt_30d",
         "int64",
-        "Моделей телефона за 30 дней",
+        "Число моделей телефона за 30 дней",
         "Phone models, 30 days",
         "Distinct phone models over 30 days",
     ),
     _behaviour(
-        "login_sessions_7d", "int64", "Входов за 7 дней", "Logins, 7 days", "Distinct one-minute slots with a login, 7 days"
+        "login_sessions_7d", "int64", "Число входов за 7 дней", "Logins, 7 days", "Distinct one-minute slots with a login, 7 days"
     ),
     _behaviour(
-        "login_sessions_30d", "int64", "Входов за 30 дней", "Logins, 30 days", "Distinct one-minute slots with a login, 30 days"
+        "login_sessions_30d",
+        "int64",
+        "Число входов за 30 дней",
+        "Logins, 30 days",
+        "Distinct one-minute slots with a login, 30 days",
     ),
-    _behaviour("logins_per_day_7d", "float64", "Входов в день за 7 дней", "Logins a day, 7 days", "login_sessions_7d / 7"),
-    _behaviour("logins_per_day_30d", "float64", "Входов в день за 30 дней", "Logins a day, 30 days", "login_sessions_30d / 30"),
+    _behaviour("logins_per_day_7d", "float64", "Число входов в день за 7 дней", "Logins a day, 7 days", "login_sessions_7d / 7"),
+    _behaviour(
+        "logins_per_day_30d", "float64", "Число входов в день за 30 дней", "Logins a day, 30 days", "login_sessions_30d / 30"
+    ),
     _behaviour(
         "login_freq_change_7d_vs_30d",
         "float64",

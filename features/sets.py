@@ -8,7 +8,7 @@ from ibis.expr.types import Table
 
 from features.applications import APPLICATION_COLUMNS, application
 from features.cashflow import CASHFLOW_COLUMNS, cashflow
-from features.columns import FeatureColumn
+from features.columns import Course, FeatureColumn
 from features.holdings import CLIENT_FACTS, HOLDING_COLUMNS, PRODUCT_COLUMNS, client_facts, holdings, product_affinity
 from features.payments import AMOUNT_COLUMNS, CLIENT_COLUMNS, DESTINATION_COLUMNS, first_payment, own_facts, velocity
 from features.sessions import BEHAVIOUR_COLUMNS, behaviour
@@ -249,3 +249,9 @@ FEATURE_SETS: Mapping[str, FeatureSet] = {
     )
 }
 """Every feature set by use case."""
+
+
+def of_course(use_case: str, course: Course) -> frozenset[str]:
+    """Features of a use case that the calendar alone moves in this way; none of a table of one's own."""
+    known = FEATURE_SETS.get(use_case)
+    return frozenset(column.name for column in known.columns if column.course == course) if known else frozenset()

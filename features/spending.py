@@ -34,8 +34,12 @@ TOTAL_COLUMNS = (
         "Spending, 90 days, KZT",
         "Sum of purchases over 90 days, tenge at configured rates",
     ),
-    FeatureColumn("purchase_count_30d", "int64", "Покупок за 30 дней", "Purchases, 30 days", "Number of purchases over 30 days"),
-    FeatureColumn("purchase_count_90d", "int64", "Покупок за 90 дней", "Purchases, 90 days", "Number of purchases over 90 days"),
+    FeatureColumn(
+        "purchase_count_30d", "int64", "Число покупок за 30 дней", "Purchases, 30 days", "Number of purchases over 30 days"
+    ),
+    FeatureColumn(
+        "purchase_count_90d", "int64", "Число покупок за 90 дней", "Purchases, 90 days", "Number of purchases over 90 days"
+    ),
     FeatureColumn(
         "mean_bill_90d",
         "float64",

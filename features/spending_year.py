@@ -6,18 +6,9 @@ from datetime import UTC, datetime
 import ibis
 from ibis.expr.types import Table
 
+from features.own_spending import MONTHS, month_start
 from features.tables import CATEGORIES, TABLES, in_tenge
 from features.windows import tenge, whole_units
-
-SPENDING_YEAR = "spending_year"
-"""Name of the online set."""
-MONTHS = 12
-
-
-def month_start(as_of: datetime, ago: int) -> datetime:
-    """The first moment of the calendar month that was `ago` months before that of `as_of` (UTC); 0 is the current one."""
-    months = as_of.year * 12 + as_of.month - 1 - ago
-    return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
 
 
 def spending_year(tables: Mapping[str, Table], as_of: datetime, rates: Mapping[str, float]) -> Table:

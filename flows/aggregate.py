@@ -1,6 +1,7 @@
 """The flow that makes the partners' anonymised reports of one month."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from clock import now
 from consent_api import releases
 from consent_api.audit import Actor
 from consent_api.budget import BudgetExhausted, Caps
-from consent_api.catalogue import EVERYBODY, Catalogue, load_catalogue
+from consent_api.catalogue import EVERYBODY, load_catalogue
 from consent_api.periods import PATTERN, Period
 from consent_api.releases import Subject
 from consent_api.reports import Made, Plan, Source, make_report, plans
@@ -27,7 +28,7 @@ NO_INCOMES = "not made: the income model has no champion yet; run the flow train
 
 
 class AggregateRequest(BaseModel):
-    """Whose report of which month; the Prefect UI shows these fields as a form."""
+    """Whose report of which month."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,7 +65,10 @@ def aggregate(request: AggregateRequest) -> list[ReleaseSummary]:
     if request.company is not None:
         catalogue.require_company(request.company)
     companies = sorted(catalogue.companies) if request.company is None else [request.company]
-    summaries = _release(companies, catalogue, Period.of(request.period), config)
+    period = Period.of(request.period)
+    releases.require_over(period, now())
+    with closing(open_store(config)) as store:
+        summaries = _release(store, companies, plans(catalogue, config), period, config)
     for summary in summaries:
         get_run_logger().info("%s %s %s: %s", summary.company, summary.data_type, summary.period, summary.outcome)
     create_table_artifact(
@@ -75,9 +79,9 @@ def aggregate(request: AggregateRequest) -> list[ReleaseSummary]:
     return summaries
 
 
-def _release(companies: list[str], catalogue: Catalogue, period: Period, config: Settings) -> list[ReleaseSummary]:
-    releases.require_over(period, now())
-    store, planned = open_store(config), plans(catalogue, config)
+def _release(
+    store: Store, companies: list[str], planned: Mapping[str, Plan], period: Period, config: Settings
+) -> list[ReleaseSummary]:
     subjects = [Subject(company, name, period) for company in companies for name in planned]
     by_income = [each for each in subjects if planned[each.data_type].template.needs_incomes]
     unmade = {each for each in by_income if not releases.published(store, each)}

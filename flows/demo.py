@@ -1,6 +1,7 @@
 """Consents of the simulated bank's clients, so that a first release has a cohort."""
 
 import hashlib
+from contextlib import closing
 
 from sqlalchemy import exists, select
 
@@ -30,7 +31,7 @@ def give_consents(clients: list[str]) -> int:
     config = settings()
     catalogue = load_catalogue(config.catalogues)
     given = 0
-    with open_store(config).writing() as connection:
+    with closing(open_store(config)) as store, store.writing() as connection:
         for company in catalogue.companies:
             if connection.scalar(select(exists().where(RECORDS.c.company == company))):
                 continue

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from database import open_database
 from features.current import newest_moment
 from features.lake import Lake, open_lake
-from features.online import OnlineStore, newest_rows
-from features.spending_year import SPENDING_YEAR, spending_year
+from features.online import OnlineStore
+from features.online_rows import newest_rows
+from features.own_spending import SPENDING_YEAR
+from features.spending_year import spending_year
 from features.tables import TABLES
 from flows.aggregate import AggregateRequest, aggregate
 from flows.demo import give_consents

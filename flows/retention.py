@@ -1,5 +1,7 @@
 """The flow that deletes from the consent database what is due, every day."""
 
+from contextlib import closing
+
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
@@ -16,11 +18,8 @@ def retention() -> dict[str, int]:
     Raises:
         DBAPIError: the consent database does not answer.
     """
-    store = open_store(settings())
-    try:
+    with closing(open_store(settings())) as store:
         deleted = retain(store, Policy.of(settings()), now())
-    finally:
-        store.close()
     for what, count in deleted.items():
         get_run_logger().info("%s: %d", what, count)
     table = [{"what": what, "rows": count} for what, count in deleted.items()]

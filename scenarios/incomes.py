@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 import pandas as pd
 from ibis.expr.types import Table
 
-from features.online import newest_rows
+from features.online_rows import newest_rows
 from scenarios.bank import Bank
 from scenarios.service import Service, Tell
 
@@ -35,12 +35,12 @@ class IncomeChannel:
         self.scores = pd.DataFrame()
 
     def score(self, tables: Mapping[str, Table], day: date) -> int:
-        """Publish the features as of the day's first moment, ask for the day's clients who have any; returns how many."""
-        moment = datetime.combine(day, time())
-        known = newest_rows(tables, moment)["income"].to_pandas()
+        """Publish the features of the day's clients as of its first moment, ask for those who have any; returns how many."""
+        clients = tables["clients"]
+        asked = clients.filter(clients.client_code.cast("int64") % _EVERY == _number(day) % _EVERY)
+        known = newest_rows({**tables, "clients": asked}, datetime.combine(day, time()))["income"].to_pandas()
         self._bank.online.write("income", known)
-        active = sorted(str(code) for code in known["client_code"])
-        due = [code for code in active if int(code) % _EVERY == _number(day) % _EVERY]
+        due = sorted(str(code) for code in known["client_code"])
         self._tell(datetime.combine(day, time(12), tzinfo=UTC))
         answers = [self._service.post(_PREDICT, {"client_id": code}) for code in due]
         month = f"{day:%Y-%m}"

@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from clock import now
-from database import UtcTime, create_tables
+from database import UtcTime, create_tables, unsampled
 
 if TYPE_CHECKING:
     from registry.loading import LoadedModel
@@ -59,6 +59,7 @@ _ROWS = Table(
     Column("high", Float, nullable=False),
     Index("income_round_rows_by_income", "round_id", "income"),
 )
+unsampled(_ROWS, "client_code")
 _ONLINE = table("online_features", column("client_code"), column("feature_set"), column("as_of", DateTime), column("values"))
 _BATCH = 1000
 _GIVEN_UP = timedelta(minutes=30)

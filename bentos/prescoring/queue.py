@@ -30,7 +30,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from clock import now
-from database import UtcTime, create_tables
+from database import UtcTime, create_tables, unsampled
 from monitoring.rows import JOURNAL, JournalRow
 
 State = Literal["waiting", "done", "failed"]
@@ -53,6 +53,7 @@ _TASKS = Table(
     Column("error", Text),
     Column("finished_at", UtcTime),
 )
+unsampled(_TASKS, "payload", "result")
 _WAITING = _TASKS.c.state == "waiting"
 Index("prescoring_tasks_waiting", _TASKS.c.claims, _TASKS.c.accepted_at, sqlite_where=_WAITING, postgresql_where=_WAITING)
 Index("prescoring_tasks_finished", _TASKS.c.finished_at)

@@ -7,7 +7,8 @@ from datetime import datetime
 from features.current import newest_moment
 from features.lake import Lake
 from features.last_month import LAST_MONTH, last_month
-from features.online import OnlineStore, newest_rows
+from features.online import OnlineStore
+from features.online_rows import newest_rows
 
 _SETS = ("profile", "income", "recommendation")
 """The sets that clients, transactions and transfers change."""

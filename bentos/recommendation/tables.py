@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, Float, Integer, MetaData, Table, Text
 
-from database import UtcTime
+from database import UtcTime, unsampled
 
 SCHEMA = MetaData()
 RUNS = Table(
@@ -39,6 +39,8 @@ PUSHES = Table(
     Column("push_notification", Text, nullable=False),
     Column("score_id", Text, nullable=False),
 )
+unsampled(RECOMMENDATIONS, "client_code", "observed")
+unsampled(PUSHES, "client_code", "push_notification")
 
 
 @dataclass(frozen=True)

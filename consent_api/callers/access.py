@@ -106,11 +106,14 @@ class Admission:
         """The visit of this request's caller.
 
         Raises:
-            RequestRefused: 403, its role is none of these.
+            RequestRefused: 403, its role is none of these; 422, it asks two things of one parameter.
         """
         principal: Principal = request.state.principal
         if principal.role not in self.roles:
             raise RequestRefused(403, "forbidden", f"this address is for {' and '.join(self.roles)} only")
+        asked = request.query_params.multi_items()
+        if len(dict(asked)) < len(asked):
+            raise RequestRefused(422, "repeated_parameter", "give each parameter once: it would be unclear what is asked")
         repeats = request.headers.get(_REPEATS)
         if repeats is not None and not _honours_repeats(request.scope["route"].dependant):
             repeats = None

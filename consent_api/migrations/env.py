@@ -2,13 +2,13 @@
 
 from alembic import context
 
-from consent_api.store import VERSION_TABLE
+from consent_api.revisions import TABLE
 from consent_api.tables import SCHEMA
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=SCHEMA,
-    version_table=VERSION_TABLE,
+    version_table=TABLE,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,10 +1,12 @@
 """Exact sums over the clients of a report: computed by the engine, checked against the bounds, never to be shown."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
 from ibis.backends import BaseBackend
+from ibis.backends.duckdb import Backend as DuckDB
 from ibis.expr.types import Column, Table, Value
 
 from consent_api.catalogue import EVERYBODY
@@ -54,7 +56,8 @@ def exact_sums(engine: BaseBackend, rows: Table, plans: Mapping[str, Plan]) -> d
     for each in every:
         sums |= {name: rows[name].sum() for name in each.names}
         sums[each.longest] = squares([rows[name] for name in each.names]).max()
-    frame: pd.DataFrame = engine.to_pandas(rows.group_by(segments).agg(**sums))
+    with _planned_simply(engine):
+        frame: pd.DataFrame = engine.to_pandas(rows.group_by(segments).agg(**sums))
     _require_bounds(frame, every)
     return {
         data_type: {
@@ -63,6 +66,20 @@ def exact_sums(engine: BaseBackend, rows: Table, plans: Mapping[str, Plan]) -> d
         }
         for data_type, plan in plans.items()
     }
+
+
+@contextmanager
+def _planned_simply(engine: BaseBackend) -> Iterator[None]:
+    """Keep DuckDB from trying to move the hundreds of sums below the joins: it takes half a second, and gains nothing."""
+    if not isinstance(engine, DuckDB):
+        yield
+        return
+    before = engine.raw_sql("SELECT current_setting('disabled_optimizers')").fetchall()[0][0]
+    engine.raw_sql(f"SET disabled_optimizers='{before},partial_aggregate_pushdown'")
+    try:
+        yield
+    finally:
+        engine.raw_sql(f"SET disabled_optimizers='{before}'")
 
 
 def _columns(clients: Table, plans: Mapping[str, Plan]) -> Iterator[tuple[str, Column]]:

@@ -15,7 +15,7 @@ from consent_api.callers.access import Visit, allow
 from consent_api.callers.roles import CLIENT
 from consent_api.custody import anchors
 from consent_api.pages import MOST
-from consent_api.routes.bodies import Moment
+from consent_api.routes.bodies import STORABLE, Moment
 
 router = APIRouter(tags=["auditor"])
 Auditor = Annotated[Visit, Depends(allow("auditor"))]
@@ -34,9 +34,11 @@ class Wanted(BaseModel):
 
     since: Moment | None = Field(None, description="Written at this moment or later.")
     before: Moment | None = Field(None, description="Written earlier than this moment.")
-    actor: str | None = Field(None, max_length=128, description="Id of a credential, or a flow like flow:aggregate.")
-    action: str | None = Field(None, max_length=64, description="Like consent.revoked.")
-    object: str | None = Field(None, max_length=300, description="What it was about, exactly as rows state it.")
+    actor: str | None = Field(
+        None, max_length=128, pattern=STORABLE, description="Id of a credential, or a flow like flow:aggregate."
+    )
+    action: str | None = Field(None, max_length=64, pattern=STORABLE, description="Like consent.revoked.")
+    object: str | None = Field(None, max_length=300, pattern=STORABLE, description="What it was about, exactly as rows state it.")
     client: str | None = Field(None, pattern=CLIENT, description="A client code; rows have its pseudonym.")
 
     def filter(self) -> Filter:

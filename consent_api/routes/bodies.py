@@ -10,6 +10,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from consent_api.callers.roles import CLIENT
 from consent_api.record.resources import ConsentBody
 
+STORABLE = r"^[^\x00]*$"
+"""Texts that every database can compare with."""
 _CALENDAR = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -45,7 +47,7 @@ def _each_once(values: list[str]) -> list[str]:
 ClientCode = Annotated[str, BeforeValidator(_code), Field(pattern=CLIENT)]
 ClientPath = Annotated[str, Path(pattern=CLIENT, description="Client code.", examples=["100008"])]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text_only), AfterValidator(_whole_second)]
-Name = Annotated[str, Field(min_length=1, max_length=64)]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=STORABLE)]
 Purpose = Annotated[Name, BeforeValidator(_one)]
 Kinds = Annotated[
     list[Name],

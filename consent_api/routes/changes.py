@@ -40,7 +40,8 @@ async def make(visit: Visit, change: Change, conditions: Conditions, status: int
     Raises:
         RequestRefused: 404, the bank has no such client; 409, the consent has changed; 422, the key was used for something else.
     """
-    request = Repeatable(visit.principal.caller, conditions.idempotency_key, change.content.encode("utf-8", "surrogatepass"))
+    content = change.content.encode("utf-8", "surrogatepass")
+    request = Repeatable(visit.principal.caller, change.client_code, conditions.idempotency_key, content)
 
     def once(connection: Connection) -> bytes:
         answer, again = idempotency.once(connection, request, lambda: _made(visit, connection, change, conditions), visit.at)

@@ -13,7 +13,7 @@ from consent_api.record import resources
 from consent_api.record.current import parties
 from consent_api.record.resources import ConsentBody
 from consent_api.record.validity import ExpiryOutOfRange
-from consent_api.routes.bodies import ClientConsents, ClientPath, ConsentAnswer, ConsentRequest
+from consent_api.routes.bodies import STORABLE, ClientConsents, ClientPath, ConsentAnswer, ConsentRequest
 from consent_api.routes.changes import Change, make, require_known
 from consent_api.routes.conditions import RESOURCE, Conditions, Shown, etag
 from edge.errors import RequestRefused, described
@@ -22,7 +22,8 @@ router = APIRouter(tags=["client"])
 Client = Annotated[Visit, Depends(allow("client"))]
 Reader = Annotated[Visit, Depends(allow("client", "staff"))]
 ConsentId = Annotated[
-    str, Path(min_length=3, max_length=129, description="{client_id}_{company}", examples=["100008_dala-market"])
+    str,
+    Path(min_length=3, max_length=129, pattern=STORABLE, description="{client_id}_{company}", examples=["100008_dala-market"]),
 ]
 _CHANGED = described({409: "the consent, or the text to be shown, has changed since it was read: nothing was done"})
 _ONLINE = "online"

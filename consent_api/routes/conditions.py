@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import orjson
-from fastapi import Header, Response
+from fastapi import Header, Request, Response
 from sqlalchemy import Connection
 
 from consent_api.record.current import version
@@ -50,8 +50,13 @@ class Conditions:
     if_match: str | None = None
 
     @classmethod
-    async def of(cls, idempotency_key: IdempotencyKey = None, if_match: IfMatch = None) -> "Conditions":
-        """A dependency that gives those of a request."""
+    async def of(cls, request: Request, idempotency_key: IdempotencyKey = None, if_match: IfMatch = None) -> "Conditions":
+        """A dependency that gives those of a request.
+
+        Raises:
+            RequestRefused: 400, one of them came twice.
+        """
+        _require_once(request, "Idempotency-Key", "If-Match")
         return cls(idempotency_key, if_match)
 
     def require_unchanged(self, connection: Connection, client_code: str, company: str) -> None:
@@ -74,8 +79,13 @@ class Shown:
     notice_language: Language | None = None
 
     @classmethod
-    async def of(cls, notice_version: NoticeVersion = None, notice_language: NoticeLanguage = None) -> "Shown":
-        """A dependency that gives those of a request."""
+    async def of(cls, request: Request, notice_version: NoticeVersion = None, notice_language: NoticeLanguage = None) -> "Shown":
+        """A dependency that gives those of a request.
+
+        Raises:
+            RequestRefused: 400, one of them came twice.
+        """
+        _require_once(request, "Notice-Version", "Notice-Language")
         return cls(notice_version, notice_language)
 
     def require_current(self, notices: Notices) -> None:
@@ -87,6 +97,12 @@ class Shown:
         if self.notice_version not in (None, notices.version):
             message = f"the text in force is version {notices.version}: show it (GET /consent-notices), and ask the client again"
             raise RequestRefused(409, "notice_changed", message, "Notice-Version")
+
+
+def _require_once(request: Request, *headers: str) -> None:
+    for name in headers:
+        if len(request.headers.getlist(name)) > 1:
+            raise RequestRefused(400, "repeated_header", f"send {name} once: it would be unclear which of them holds", name)
 
 
 def etag(number: int) -> str:

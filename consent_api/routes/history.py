@@ -106,5 +106,5 @@ def _disclosure(row: Any) -> Disclosure:
 
 def _csv(kind: type[BaseModel], rows: Sequence[BaseModel]) -> Response:
     names = list(kind.model_fields)
-    cells = [[str(value) if isinstance(value, datetime) else value for value in vars(row).values()] for row in rows]
+    cells = (list(vars(row).values()) for row in rows)
     return Response(csv_text([names, *cells]), media_type="text/csv; charset=utf-8")

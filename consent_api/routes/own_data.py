@@ -1,9 +1,9 @@
 """A client's own profile and spending, from the online features: the service itself never opens the lake."""
 
 from consent_api.routes.history_bodies import ClientProfile, MonthSpent, OwnSpending, Spent
+from features.categories import CATEGORIES
 from features.online import OnlineStore
-from features.spending_year import MONTHS, SPENDING_YEAR, month_start
-from features.tables import CATEGORIES
+from features.own_spending import MONTHS, SPENDING_YEAR, month_start
 
 
 def profile(online: OnlineStore, client_code: str) -> ClientProfile:

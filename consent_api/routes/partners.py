@@ -13,7 +13,6 @@ from consent_api.callers.access import Visit, allow
 from consent_api.catalogue import EVERYBODY
 from consent_api.partner_role import partner_role
 from consent_api.releases import Question, Shown
-from consent_api.reports.spreadsheet import spreadsheet
 from consent_api.routes.partner_bodies import (
     CSV_EXAMPLE,
     EXAMPLE,
@@ -26,6 +25,7 @@ from consent_api.routes.partner_bodies import (
     SegmentBody,
     SeriesQuery,
 )
+from consent_api.spreadsheet import spreadsheet
 
 router = APIRouter(tags=["partner"])
 Anyone = Annotated[Visit, Depends(allow("client", "partner", "staff", "auditor"))]

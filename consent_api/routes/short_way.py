@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consent_api.callers.access import Visit
+from consent_api.callers.caching import keep_nowhere
 from consent_api.callers.refusals import STORE_FAILURES, store_away
 from consent_api.catalogue import NotInCatalogue
 from consent_api.committer import Answer, Work
@@ -74,6 +75,7 @@ class ShortWay:
         response = await _read(scope, visit, endpoint, [company] if data_type is None else [company, data_type], asked, headers)
         if response is None:
             return False
+        keep_nowhere(response.headers)
         answer_headers = [*response.raw_headers, (b"x-request-id", request_id.encode())]
         await send({"type": "http.response.start", "status": response.status_code, "headers": answer_headers})
         await send({"type": "http.response.body", "body": response.body})

@@ -23,7 +23,8 @@ from bentos.serving.backend import Backend
 from database import open_database
 from features.current import newest_moment
 from features.lake import open_lake
-from features.online import OnlineStore, newest_rows
+from features.online import OnlineStore
+from features.online_rows import newest_rows
 from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
 from features.tables import PRODUCTS, TABLES

@@ -1,5 +1,7 @@
 """Promises to clients: they see all that happened to their consents, where they were counted, and how to be forgotten."""
 
+import base64
+import json
 from datetime import timedelta
 
 import pandas as pd
@@ -8,8 +10,8 @@ from sqlalchemy import insert, select
 
 from consent_api.budget import cost
 from consent_api.tables import CHARGES, ERASURES, PUBLISHED, RELEASES
-from features.spending_year import SPENDING_YEAR
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
+from features.own_spending import SPENDING_YEAR
 
 WISH = {"client_id": "7", "company": "dala-market", "data_types": ["category_spending"], "is_active": True}
 
@@ -63,6 +65,27 @@ def test_history_has_every_grant_change_withdrawal_and_end_page_by_page(bank) ->
 def test_a_made_up_page_is_refused(bank, after: str) -> None:
     answer = bank.caller("client", "7")("GET", f"/client/7/history?after={after}")
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "after")
+
+
+FORGED_PAGES = {
+    "a moment before the calendar": ["0001-01-01T00:00:00+14:00", "a", "active"],
+    "a text that PostgreSQL cannot hold": ["2026-01-01T00:00:00+00:00", "\0", "active"],
+    "a number instead of a text": ["2026-01-01T00:00:00+00:00", 1, "active"],
+    "a number above 64 bits": [2**63],
+    "truth": [True],
+}
+
+
+@pytest.mark.parametrize("content", FORGED_PAGES.values(), ids=FORGED_PAGES)
+def test_p32_a_page_with_what_no_database_compares_with_is_refused(bank, content: list) -> None:
+    after = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+    for call, path in (
+        (bank.caller("client", "7"), "/client/7/history"),
+        (bank.caller("client", "7"), "/client/7/disclosures"),
+        (bank.caller("auditor", "baurzhan"), "/audit"),
+    ):
+        answer = call("GET", path, params={"after": after})
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, "after"), path
 
 
 def test_disclosures_name_the_releases_that_counted_the_client_and_what_they_cost(bank) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -15,6 +16,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select, text
 
 from consent_api.app import create_app
+from consent_api.callers import trust
 from consent_api.callers.access import allow, everyone
 from consent_api.callers.credentials import Keyring
 from consent_api.callers.identification import Authenticator
@@ -164,14 +166,36 @@ def test_p05_a_client_whose_code_looks_like_part_of_another_sees_its_own_only(ba
         assert call("DELETE", f"/consent/{identifier}").status_code in (403, 404, 422)
 
 
-def test_p29_a_revoked_key_and_what_was_traded_for_it_are_refused_within_a_second(bank) -> None:
+def test_p05_no_cache_on_its_way_may_keep_an_answer_about_anybody(bank) -> None:
+    asked = [
+        ("client", "/client/17"),
+        ("staff", "/client/17/consents"),
+        ("client", "/client/17/history?format=csv"),
+        ("client", "/client/18/disclosures"),
+        ("auditor", "/audit/export"),
+    ]
+    answers = [bank.caller(role, "17")("GET", path) for role, path in asked]
+    answers.append(bank.caller("client", "17")("POST", "/consent", json={"client_id": "17", **DECISION}))
+    assert [(each.status_code, each.headers.get("Cache-Control")) for each in answers] == [
+        (status, "no-store") for status in (200, 200, 200, 403, 200, 200)
+    ]
+
+
+def test_p05_a_slash_too_many_is_no_address_and_nobody_is_sent_on_with_a_key(bank) -> None:
+    for role, path in (("client", "/client/17/"), ("partner", "/aggregated-data/dala-market/"), ("auditor", "/audit/")):
+        assert bank.caller(role, "dala-market")("GET", path, follow_redirects=False).status_code == 404
+
+
+def test_p29_a_revoked_key_and_what_was_traded_for_it_are_refused_within_a_second(bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = [time.monotonic()]
+    monkeypatch.setattr(trust, "time", SimpleNamespace(monotonic=lambda: at[-1]))
     key = bank.service.keyring.issue("partner", "dala-market", bank.clock())
     _, key_id, secret = key.split("-", 2)
     grant = bank.http.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=(key_id, secret)).json()
     held = ({"X-API-Key": key}, {"Authorization": f"Bearer {grant['access_token']}"})
     assert [bank.http.get("/companies", headers=headers).status_code for headers in held] == [200, 200]
     assert bank.service.keyring.revoke(key_id, bank.clock())
-    time.sleep(1)
+    at.append(at[-1] + 1)
     assert [bank.http.get("/companies", headers=headers).status_code for headers in held] == [401, 401]
     assert not bank.service.keyring.revoke(key_id, bank.clock())
 

@@ -76,6 +76,16 @@ def test_p16_a_key_is_good_for_one_request_only(bank, client, other: dict[str, A
     assert (rows(bank), rows(bank, EVENTS)) == (1, 1)
 
 
+@pytest.mark.parametrize("name", ["Idempotency-Key", "If-Match", "Notice-Version", "Notice-Language"])
+def test_p16_a_header_that_comes_twice_is_no_decision(bank, name: str) -> None:
+    """A proxy may go by the other one of the two."""
+    values = {"If-Match": ['"0"', '"1"'], "Notice-Language": ["ru", "en"]}.get(name, ["a", "b"])
+    headers = [*bank.headers("client", "17").items(), *((name, value) for value in values)]
+    refused = bank.http.post("/consent", json=BODY, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, name)
+    assert rows(bank) == 0
+
+
 def test_p16_the_same_key_of_another_client_is_another_key(bank, client) -> None:
     key = {"Idempotency-Key": "k1"}
     first = client("POST", "/consent", json=BODY, headers=key)

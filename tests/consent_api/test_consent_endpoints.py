@@ -281,10 +281,30 @@ def test_p32_any_json_is_answered_with_a_consent_or_a_named_error(bank, body) ->
     assert answer.status_code == 200 or set(answer.json()) == {"error"}
 
 
-@pytest.mark.parametrize("path", ["/client/%00/consents", "/client/%ff%fe/consents", "/client/" + "9" * 500 + "/consents"])
+ODD_ADDRESSES = {
+    "nul as a client": "/client/%00/consents",
+    "no utf-8": "/client/%ff%fe/consents",
+    "a client of 500 digits": "/client/" + "9" * 500 + "/consents",
+    "nul as a client of a consent": "/consent/%00_dala-market",
+    "nul as a company of a consent": "/consent/17_%00",
+    "nul as a company": "/consent-notices?company=%00",
+    "nul as an actor": "/audit?actor=%00",
+    "nul as an action": "/audit?action=%00",
+    "nul as an object": "/audit/export?object=%00",
+}
+
+
+@pytest.mark.parametrize("path", ODD_ADDRESSES.values(), ids=ODD_ADDRESSES)
 def test_p32_odd_addresses_are_refused(bank, path) -> None:
-    for role in ("client", "staff"):
+    for role in ("client", "staff", "auditor"):
         assert 400 <= bank.caller(role, "17")("GET", path).status_code < 500
+
+
+def test_p32_a_company_that_no_database_compares_with_is_refused(bank) -> None:
+    call = bank.caller("client", "17")
+    answer = call("POST", "/consent", json={**BODY, "company": "\0"}, headers={"If-Match": '"0"'})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "company")
+    assert call("DELETE", "/consent/17_%00").status_code == 422
 
 
 def test_a_consent_at_the_end_of_its_time_can_be_renewed(bank) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 import sqlalchemy as sa
-from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
-from consent_api import consents, receipts
+from consent_api import consents, receipts, revisions
 from consent_api.audit import Actor
 from consent_api.consents import Grant
 from consent_api.record import resources
-from consent_api.store import Store, _alembic, open_store
+from consent_api.store import Store, open_store
 from database import UtcTime, open_database
 from settings import Settings
 
@@ -29,6 +30,12 @@ EVENTS = sa.table(
     "consent_events", *(sa.column(name) for name in ("record_id", "state", "actor", "reason")), sa.column("at", UtcTime)
 )
 
+ANSWERS = sa.table(
+    "consent_answers",
+    *(sa.column(name) for name in ("owner", "idempotency_key", "request_sha256", "answer")),
+    sa.column("at", UtcTime),
+)
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
@@ -37,9 +44,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     config = Settings(var=tmp_path, database_url=url)
     engine = open_database(config.database("consent"))
     with engine.begin() as connection:
-        steps = _alembic()
-        steps.attributes["connection"] = connection
-        command.upgrade(steps, "0001")
+        revisions.upgrade(connection, "0001")
         for client in ("1", "2"):
             record = dict(zip(("company", "data_type", "purpose"), KIND, strict=True))
             record |= {"record_id": client * 32, "consent_id": f"{client}_{KIND[0]}", "client_code": client, "number": 1}
@@ -89,3 +94,35 @@ def test_migrating_again_changes_nothing(config: Settings) -> None:
         store = open_store(config)
         assert store.is_ready()
         store.close()
+
+
+def test_the_newest_revision_is_where_all_migrations_lead() -> None:
+    steps = Config()
+    steps.set_main_option("script_location", str(Path(revisions.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(steps).get_current_head() == revisions.NEWEST
+
+
+@pytest.mark.parametrize("config", ["postgresql"], indirect=True)
+def test_p21_an_upgrade_forgets_the_samples_of_clients_that_the_planner_has(config: Settings) -> None:
+    engine = open_database(config.database("consent"))
+    with engine.begin() as connection:
+        revisions.upgrade(connection, "0006")
+        for number in range(20):
+            values = {"owner": f"client:CANARY-{number}", "idempotency_key": f"CANARY-{number}", "request_sha256": ""}
+            connection.execute(sa.insert(ANSWERS).values(**values, answer=f"CANARY-{number}".encode(), at=AT))
+        connection.execute(sa.text("ANALYZE"))
+        assert {column for column, held in samples(connection).items() if "CANARY" in held} == {"owner", "idempotency_key"}
+        assert b"CANARY".hex() in samples(connection)["answer"]
+    store = open_store(config)
+    with store.engine.begin() as connection:
+        for _ in range(2):
+            assert not {"owner", "idempotency_key", "answer", "client_code"} & samples(connection).keys()
+            assert "request_sha256" in samples(connection)
+            connection.execute(sa.text("ANALYZE"))
+    store.close()
+
+
+def samples(connection: sa.Connection) -> dict[str, str]:
+    """What the planner keeps of the columns of the answers."""
+    kept = "SELECT attname, concat(most_common_vals, histogram_bounds) FROM pg_stats WHERE tablename = 'consent_answers'"
+    return dict(connection.execute(sa.text(f"{kept} AND schemaname = current_schema")).tuples().all())

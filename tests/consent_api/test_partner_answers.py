@@ -13,7 +13,7 @@ from consent_api.budget import Caps
 from consent_api.consents import Grant
 from consent_api.periods import Period
 from consent_api.releases import Order, Subject
-from consent_api.reports.spreadsheet import HEADER, spreadsheet
+from consent_api.spreadsheet import HEADER, spreadsheet
 
 ACTOR = Actor("flow:aggregate", "flow")
 COMPANY, KIND = "dala-market", "category_spending"
@@ -113,7 +113,7 @@ def test_csv_of_a_segment_names_the_cells_and_no_cell_is_a_formula(call) -> None
     assert {row[3] for row in rows[1:]} == {"city"}
 
 
-@pytest.mark.parametrize("text", ["=HYPERLINK(0)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1"])
+@pytest.mark.parametrize("text", ["=HYPERLINK(0)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "＝1", "＠A1"])
 def test_text_that_a_spreadsheet_would_execute_is_marked_as_text(text: str) -> None:
     stored = json.loads(document(MONTHS[0])) | {"metrics": {"top_category": text}}
     stored["privacy"]["standard_deviation"] = {"sample_size": 1.0}
@@ -134,6 +134,8 @@ def test_csv_without_data_has_its_header(call) -> None:
         (f"{PATH}?segment=client", 400, "segment"),
         (f"{PATH}?segment=all", 400, "segment"),
         (f"{PATH}?period=2026-13", 422, "period"),
+        (f"{PATH}?period=20٢٦-10", 422, "period"),
+        (f"{PATH}?periods=2026-01..20２６-10", 422, "periods"),
         (f"{PATH}?periods=2026-01", 422, "periods"),
         (f"{PATH}?periods=2026-10..2026-01", 422, "query"),
         (f"{PATH}?period=2026-10&periods=2026-01..2026-10", 422, "query"),
@@ -145,6 +147,12 @@ def test_csv_without_data_has_its_header(call) -> None:
 def test_p17_there_are_templates_and_no_free_filters(bank, path: str, status: int, field: str) -> None:
     answer = bank.caller("staff", "aigerim")("GET", path)
     assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
+
+
+@pytest.mark.parametrize("query", ["period=2026-10&period=2026-09", "segment=city&segment=age_group", "format=csv&format=json"])
+def test_p17_a_parameter_that_comes_twice_is_no_question(call, query: str) -> None:
+    answer = call("GET", f"{PATH}?{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "repeated_parameter")
 
 
 def test_the_public_lists_name_data_types_and_the_cells_of_segments(bank) -> None:

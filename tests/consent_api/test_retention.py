@@ -33,7 +33,7 @@ def give(store: Store, clients: list[str], at: datetime) -> None:
 
 def answer(store: Store, client: str, key: str, at: datetime) -> None:
     with store.writing() as connection:
-        idempotency.once(connection, Repeatable(f"client:{client}", key, b"{}"), lambda: f"to {client}".encode(), at)
+        idempotency.once(connection, Repeatable(f"client:{client}", client, key, b"{}"), lambda: f"to {client}".encode(), at)
 
 
 def charge(store: Store, clients: list[str], at: datetime, release_id: str = "r") -> None:
@@ -122,6 +122,48 @@ def test_p21_an_erased_client_is_in_no_row_and_no_byte(store: Store, tmp_path: P
         ("consent_answers", 1),
         ("consent_charges", 1),
     }
+
+
+def test_p21_what_staff_were_answered_about_an_erased_client_goes_too(bank) -> None:
+    body = {"client_id": "17", "company": KIND[0], "data_types": [KIND[1]]}
+    call = bank.caller("staff", "aigerim")
+    assert call("POST", "/consent-requests", json=body, headers={"Idempotency-Key": "k"}).status_code == 201
+    assert "consent_answers" in rows_with(bank.store, "17_dala-market")
+    assert call("POST", "/client/17/erasure").status_code == 202
+    retain(bank.store, POLICY, bank.clock() + timedelta(days=1))
+    assert rows_with(bank.store, "17_dala-market") == {}
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_p21_the_planner_keeps_no_samples_of_clients_who_are_gone_from_a_table_that_is_empty(store: Store) -> None:
+    """PostgreSQL draws no new samples of a table without rows, and so would keep the old ones for ever."""
+    clients = [f"CANARY-{number}" for number in range(20)]
+    give(store, clients, START)
+    charge(store, clients, START)
+    for number, client in enumerate(clients):
+        answer(store, client, f"of {client}", START)
+        key = {"key_id": f"{number:016}", "role": "client", "subject": client, "digest": "", "issued_at": START}
+        with store.writing() as connection:
+            connection.execute(insert(KEYS).values(**key))
+        forget(store, client, START)
+    analysed(store)
+    retain(store, POLICY, START + timedelta(days=1))
+    assert rows_with(store, "CANARY") == {}
+    analysed(store)
+    assert sampled(store, "CANARY") == []
+
+
+_SAMPLED = text(
+    "SELECT tablename || '.' || attname "
+    "FROM pg_stats, LATERAL (SELECT concat(most_common_vals, histogram_bounds) AS samples) AS drawn "
+    "WHERE schemaname = current_schema AND (position(:sought IN samples) > 0 OR position(:hexadecimal IN samples) > 0)"
+)
+
+
+def sampled(store: Store, sought: str) -> list[str]:
+    """The columns of which PostgreSQL's planner keeps a value with this text in it."""
+    with store.engine.connect() as connection:
+        return sorted(connection.scalars(_SAMPLED, {"sought": sought, "hexadecimal": sought.encode().hex()}))
 
 
 def rows_with(store: Store, sought: str) -> dict[str, int]:

@@ -135,6 +135,39 @@ def test_consent_given_again_after_a_withdrawal_stays_given(store: Store, backup
     assert active(store, later(7)) == CLIENTS[1:2]
 
 
+@pytest.fixture
+def read_in_full(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A place that gets an entry whenever every consent there is was read to compare it with the log."""
+    times, read = list[int](), restore._active
+    monkeypatch.setattr(restore, "_active", lambda connection: times.append(1) or read(connection))
+    return times
+
+
+def test_p13_a_start_that_has_nothing_to_carry_out_does_not_read_every_consent(store: Store, read_in_full: list[int]) -> None:
+    """A bank's hundred thousands of consents would keep partners waiting longer than the promise allows."""
+    give(store, CLIENTS)
+    withdraw(store, CLIENTS[:60], later(1))
+    with store.writing() as connection:
+        erasure.request(connection, CLIENTS[60], ACTOR, later(2), later(3))
+        erasure.carry_out(connection, CLIENTS[60], later(3), ACTOR, later(3))
+    assert replay(store, later(4)) == restore.Replayed(0, 0, 0)
+    assert read_in_full == []
+
+
+def test_p22_a_withdrawal_from_longer_ago_than_a_consent_lasts_needs_nothing_and_brings_nothing_back(
+    store: Store, backup, read_in_full: list[int]
+) -> None:
+    give(store, CLIENTS[:2])
+    put_back = backup()
+    give(store, CLIENTS[:1], later(10))
+    withdraw(store, CLIENTS[:1], later(20))
+    put_back()
+    year = 366 * 86400
+    assert active(store, later(year)) == []
+    assert replay(store, later(year + 2 * 86400)) == restore.Replayed(0, 0, 0)
+    assert read_in_full == []
+
+
 def test_p22_an_erasure_that_the_backup_had_not_seen_is_due_again(store: Store, backup) -> None:
     give(store, CLIENTS[:2])
     put_back = backup()

@@ -62,8 +62,8 @@ def bank_of(people: Sequence[Person], months: Sequence[Period] = (OCTOBER,)) -> 
 
 
 def engine() -> Backend:
-    """DuckDB as a few rows need it: planning takes a fifth of the time without an optimisation that is for many."""
-    return ibis.duckdb.connect(threads=1, disabled_optimizers="partial_aggregate_pushdown")
+    """DuckDB as a few rows need it."""
+    return ibis.duckdb.connect(threads=1)
 
 
 def sums_of(source: Source, cohort: Sequence[str], chosen: Mapping[str, Plan], month: Period = OCTOBER) -> dict[str, Exact]:

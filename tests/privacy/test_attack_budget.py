@@ -30,7 +30,7 @@ from tests.privacy.crowds import COMPANY, PURPOSE
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ["c0", "c1", "c2"]
-KILLS = {"sqlite": int(os.environ.get("OPORA_RELEASE_KILLS", "30")), "postgresql": 10}
+KILLS = {name: int(os.environ.get("OPORA_RELEASE_KILLS", usual)) for name, usual in (("sqlite", "30"), ("postgresql", "10"))}
 CONTENDERS = 50
 
 
@@ -49,7 +49,7 @@ def processes(store: Store, tmp_path: Path) -> Callable[[str, int], list[int]]:
         url = "" if store.engine.dialect.name == "sqlite" else store.engine.url.render_as_string(hide_password=False)
         environment = {**os.environ, "OPORA_VAR": str(tmp_path), "OPORA_DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.privacy.contenders", how, str(count)]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3600)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

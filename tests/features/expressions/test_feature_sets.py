@@ -9,7 +9,7 @@ from ibis.config import Config
 
 from features.columns import FeatureColumn
 from features.holdings import with_products
-from features.online import newest_rows
+from features.online_rows import newest_rows
 from features.sessions import BEHAVIOUR_COLUMNS
 from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS, fill_missing, fraud_client
 from features.tables import BANKS, CATEGORIES, FORM, PRODUCTS, TABLES

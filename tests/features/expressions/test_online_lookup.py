@@ -1,14 +1,12 @@
 """Looking up several clients at once gives what looking each up gives, from any number of threads."""
 
-import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from database import open_database
 from features.online import OnlineStore
@@ -16,18 +14,12 @@ from features.online import OnlineStore
 CODES = ["1", "Клиент 7", 'quo"ted', "back\\slash", "новая\nстрока", "'; DROP TABLE online_features; --", "[]"]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        yield open_database(f"sqlite:///{tmp_path}/online.db")
-        return
-    url = os.environ.get("OPORA_TEST_POSTGRES_URL")
-    if not url:
-        pytest.skip("no PostgreSQL: set OPORA_TEST_POSTGRES_URL to run this test on it")
-    opened = open_database(url)
-    yield opened
-    with opened.begin() as connection:
-        connection.execute(text("DROP TABLE IF EXISTS online_features"))
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An empty online database of this test's own."""
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
 
 
 def written(engine: Engine, first: float = 0.0) -> OnlineStore:

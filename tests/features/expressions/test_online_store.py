@@ -1,32 +1,26 @@
 """The online store serves exactly the rows that a batch computes, and never half of a new set."""
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from database import open_database
-from features.online import NotOneRowPerClient, OnlineStore, newest_rows
+from features.online import NotOneRowPerClient, OnlineStore
+from features.online_rows import newest_rows
 
 AS_OF = datetime.fromisoformat("2026-06-01")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request, tmp_path) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        yield open_database(f"sqlite:///{tmp_path}/online.db")
-        return
-    url = os.environ.get("OPORA_TEST_POSTGRES_URL")
-    if not url:
-        pytest.skip("no PostgreSQL: set OPORA_TEST_POSTGRES_URL to run this test")
-    opened = open_database(url)
-    yield opened
-    with opened.begin() as connection:
-        connection.execute(text("DROP TABLE IF EXISTS online_features"))
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An empty online database of this test's own."""
+    engine = open_database(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import ibis
 import pandas as pd
 
-from features.spending_year import month_start, spending_year
+from features.own_spending import month_start
+from features.spending_year import spending_year
 
 AS_OF = datetime(2026, 3, 15, 8, 0, tzinfo=UTC)
 

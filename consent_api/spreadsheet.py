@@ -1,26 +1,19 @@
 """Stored documents as CSV: a row per figure, with its standard deviation beside it."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
 from consent_api.catalogue import EVERYBODY
+from edge.csv_text import csv_text
 
 HEADER = ("company", "data_type", "period", "segment", "cell", "figure", "item", "value", "standard_deviation")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def spreadsheet(documents: Iterable[bytes]) -> bytes:
     """All figures of `documents` in their order; the same documents always give the same bytes."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(HEADER)
-    for document in documents:
-        writer.writerows([_harmless(value) for value in row] for row in _rows(orjson.loads(document)))
-    return text.getvalue().encode()
+    return csv_text([HEADER, *(row for document in documents for row in _rows(orjson.loads(document)))])
 
 
 def _rows(document: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
@@ -50,8 +43,3 @@ def _items(value: Any, deviation: Any, item: str = "") -> Iterator[tuple[str, ob
     for name, each in value.items():
         own = deviation[name] if isinstance(deviation, Mapping) else deviation  # one for all items, or one each
         yield from _items(each, own, f"{item}/{name}" if item else name)
-
-
-def _harmless(value: object) -> object:
-    """Text that a spreadsheet would take for a formula, marked as text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
