@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from mlflow.exceptions import MlflowException
 
 from clock import now
-from database import open_database
 from monitoring.journal import Journal
 from monitoring.observation import observe
+from monitoring.rows import open_journal
 from registry import models
 from registry.loading import LoadedModel
 from registry.scorer import DamagedModel
@@ -31,7 +31,7 @@ def backfill(use_case: str, config: Settings, most_days: int = 366) -> list[date
     workspace = ReportWorkspace(config.var)
     today = now().date()
     first = today - timedelta(days=min(most_days, config.report_days))
-    with Journal(open_database(config.database("journal"))) as journal:
+    with Journal(open_journal(config)) as journal:
         versions = journal.versions_by_day(use_case, _midnight(first), _midnight(today))
     missing = sorted(versions.keys() - workspace.days(use_case))
     loaded: dict[str, LoadedModel | None] = {}

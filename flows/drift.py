@@ -11,10 +11,10 @@ from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from clock import now
-from database import open_database
 from monitoring.drift import ColumnDrift
 from monitoring.observation import observe
-from monitoring.standing import record_surges
+from monitoring.rows import open_journal
+from monitoring.standing import record_told
 from monitoring.watch import Watched
 from registry import models
 from registry.loading import LoadedModel
@@ -22,7 +22,7 @@ from settings import Settings, settings
 
 
 class DriftRequest(BaseModel):
-    """Which model to watch and how far back; the Prefect UI shows these fields as a form."""
+    """Which model to watch and how far back."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -84,7 +84,7 @@ def drift(request: DriftRequest) -> DriftResult:
     model = models.load_champion(request.use_case, config)
     until = now()
     watched = observe(model, until - timedelta(days=request.days), until, config)
-    record_surges(open_database(config.database("journal")), model.use_case, until, watched.lately.surges)
+    record_told(open_journal(config), model.use_case, until, watched.lately.told)
     result = _file(model, watched, config)
     get_run_logger().info("%s", result.verdict)
     _publish(result, watched)

@@ -20,9 +20,9 @@ import pandas as pd
 from prefect import flow, get_run_logger
 
 from clock import now
-from database import open_database
 from flows.registration import scratch
 from monitoring.labels import Label, LabelsOutcome, record_labels
+from monitoring.rows import open_journal
 from settings import settings
 from training.table import open_table
 from training.table_columns import ColumnKind
@@ -36,7 +36,7 @@ _OUTPUT_PREFIX = "bank_"
 
 
 class LabelsRequest(BaseModel):
-    """Which file to join; the Prefect UI shows these fields as a form."""
+    """Which file to join."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,7 +64,7 @@ def join_file(path: Path) -> LabelsOutcome:
     Raises:
         RefusedFile: it is no table, or lacks the columns.
     """
-    engine = open_database(settings().database("journal"))
+    engine = open_journal(settings())
     kinds: dict[str, ColumnKind] = dict.fromkeys(_TEXTS, "text")
     outcome = LabelsOutcome()
     with scratch() as folder, open_table(path, kinds=kinds, scratch=Path(folder)) as table:

@@ -32,6 +32,7 @@ from features.current import NothingIngested
 from features.lake import open_lake
 from features.online import OnlineStore
 from monitoring.journal import Journal
+from monitoring.rows import open_journal
 from registry.models import NoChampion, load_champion
 from settings import settings
 
@@ -40,7 +41,7 @@ _REFUSALS = (AlreadyProcessing, NoChampion, NothingIngested)
 
 
 class PushRequest(BaseModel):
-    """What to do; the Prefect UI shows these fields as a form."""
+    """What to do."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -97,7 +98,7 @@ def recommend() -> Processed:
         raise NothingIngested("serving has no features of any client: run it with the newest features, or make pipeline first")
     gc.collect()
     gc.freeze()  # what is loaded stays: to have every collection look through it again costs two fifths of the time
-    with Journal(open_database(config.database("journal"))) as journal:
+    with Journal(open_journal(config)) as journal:
         done = shown("recommendations", clients)
         return process(model, products, OnlinePages(engine), RecommendationStore(engine), journal, done)
 

@@ -10,14 +10,14 @@ from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from clock import now
-from database import open_database
 from monitoring.as_served import as_served
-from monitoring.companions import NEED_LABELS, companions
+from monitoring.companions import companions
 from monitoring.estimates import Coverage, coverage, judge_estimates, record_estimate
 from monitoring.estimation import Estimated, NotEstimable
 from monitoring.loss import reference_quality, relative_loss
 from monitoring.maturity import matured_window
-from monitoring.quality import Realised, estimated, realised, scored_since
+from monitoring.quality import Realised, estimated, realised, scored_since, scores_of
+from monitoring.rows import open_journal
 from registry.loading import LoadedModel
 from registry.metrics import METRICS
 from registry.models import load_champion
@@ -25,7 +25,7 @@ from settings import Settings, settings
 
 
 class QualityRequest(BaseModel):
-    """Whose quality is asked for and over how long; the Prefect UI shows these fields as a form."""
+    """Whose quality is asked for and over how long."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,17 +85,17 @@ def quality(request: QualityRequest) -> QualityResult:
 
 def judge_quality(model: LoadedModel, days: int, at: datetime, config: Settings) -> QualityResult:
     """The quality of a version at the moment `at`; its estimate is kept, and earlier ones are judged."""
-    engine = open_database(config.database("journal"))
+    engine = open_journal(config)
     name, version = model.use_case, model.version
     since, until = at - timedelta(days=days), at
-    model = as_served(model, engine, since, until, config.seed)
-    expected = estimated(engine, name, version, since, until, model.scorer, config)
+    scores = scores_of(engine, name, version, since, until, config.seed)
+    scorer = as_served(model, scores, config.seed).scorer
+    expected = estimated(engine, name, version, scores, until, scorer, config)
     record_estimate(engine, name, version, since, until, expected)
     judge_estimates(engine, name, at, config)
     matured = matured_window(name, at, days, config)
-    watched = matured if name in NEED_LABELS else (since, until)
     found = realised(engine, name, version, *matured)
-    reference = reference_quality(name, model.scorer)
+    reference = reference_quality(name, scorer)
     whole = scored_since(engine, name, version, since + timedelta(days=1))
     loss = max(relative_loss(reference, found), relative_loss(reference, expected) if whole else 0.0)
     return QualityResult(
@@ -104,7 +104,7 @@ def judge_quality(model: LoadedModel, days: int, at: datetime, config: Settings)
         reference=None if reference is None else reference.value,
         realised=found,
         estimated=expected,
-        figures=companions(engine, name, *watched, model.scorer, version, config),
+        figures=companions(engine, name, scores, matured, scorer, version, config),
         coverage=coverage(engine, name),
         loss=loss,
         alarm=loss >= config.quality_loss,

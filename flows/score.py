@@ -5,17 +5,17 @@ from typing import Literal
 from prefect import flow, get_run_logger
 from pydantic import BaseModel, ConfigDict, Field
 
-from database import open_database
 from features.current import current_rows
 from features.lake import open_lake
 from monitoring.batch import batch_rows
 from monitoring.journal import Journal
+from monitoring.rows import open_journal
 from registry.models import load_champion
 from settings import settings
 
 
 class ScoreRequest(BaseModel):
-    """What to score; the Prefect UI shows these fields as a form."""
+    """What to score."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,7 +32,7 @@ def score(request: ScoreRequest) -> int:
     if len(frame) > request.most:
         frame = frame.sample(request.most, random_state=config.seed)
     rows = batch_rows(load_champion(request.use_case, config), frame)
-    with Journal(open_database(config.database("journal"))) as journal:
+    with Journal(open_journal(config)) as journal:
         journal.write(rows)
     get_run_logger().info("%s: %d rows scored into the journal", request.use_case, len(rows))
     return len(rows)

@@ -28,7 +28,7 @@ _ROWS = 20_000
 
 
 class ScoreTableRequest(BaseModel):
-    """What to score and where to write the scores; the Prefect UI shows these fields as a form."""
+    """What to score and where to write the scores."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -19,7 +19,7 @@ from training.use_cases import USE_CASES, training_frame, training_task
 
 
 class TrainRequest(BaseModel):
-    """What to train and for how long; the Prefect UI shows these fields as a form."""
+    """What to train and for how long."""
 
     model_config = ConfigDict(extra="forbid")
 

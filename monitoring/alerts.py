@@ -29,7 +29,8 @@ class Alert:
     """What is posted, as JSON; figures and names of columns only, never anything about a client.
 
     Attributes:
-        kind: drift, quality or gate.
+        text_ru: what was decided, in Russian; `text_en` says why as well, in the language of reports and ledger.
+        kind: drift or quality.
         decision: what was decided, in one word.
         links: title → address of a page to look at.
     """

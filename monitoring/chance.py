@@ -75,7 +75,9 @@ def _split_distances(pair: ColumnPair, splits: int, seed: int) -> Iterator[tuple
     for start in range(0, splits, _SPLITS_AT_ONCE):
         count = min(_SPLITS_AT_ONCE, splits - start)
         if ordered is not None:
-            yield start + count, ordered.distances(_subsets(len(pooled), len(pair.reference), count, (seed, start)))
+            sizes = len(pair.reference), len(pair.current)
+            smaller = _subsets(len(pooled), min(sizes), count, (seed, start))
+            yield start + count, ordered.distances(smaller, reference=sizes[0] <= sizes[1])
         else:
             counts = pair.counts(pooled)
             rng = np.random.default_rng((seed, start))
@@ -104,8 +106,13 @@ class _Ordered:
         self._widths = values - values[0]
         self._areas = np.concatenate([[0.0], np.cumsum(gaps * np.arange(1, len(values)))]) / len(values)
 
-    def distances(self, sides: np.ndarray) -> np.ndarray:
-        """Distances in standard deviations of the side; `sides` holds its positions, ascending, shape (splits, n) → (splits,)."""
+    def distances(self, sides: np.ndarray, reference: bool) -> np.ndarray:
+        """Distances in standard deviations of the reference; `sides` holds the positions of one side, ascending.
+
+        Args:
+            sides: shape (splits, n) → (splits,).
+            reference: whether that side is the reference; if not, the others are.
+        """
         size, chosen = len(self._values), sides.shape[1]
         edges = np.pad(sides, ((0, 0), (1, 1)), constant_values=((0, 0), (0, size - 1)))
         start, end = edges[:, :-1], edges[:, 1:]
@@ -115,5 +122,12 @@ class _Ordered:
         widths, areas = self._widths, self._areas
         over = level * (2 * widths[crossing] - widths[start] - widths[end])
         under = 2 * areas[crossing] - areas[start] - areas[end]
-        deviations = np.maximum(self._values[sides].std(axis=1), LEAST_DEVIATION)
+        deviations = np.maximum(self._deviations(sides, reference), LEAST_DEVIATION)
         return np.asarray((over - under).sum(axis=1) * size / (size - chosen) / deviations)
+
+    def _deviations(self, sides: np.ndarray, reference: bool) -> np.ndarray:
+        if reference:
+            return np.asarray(self._values[sides].std(axis=1))
+        others = np.ones((len(sides), len(self._values)), dtype=bool)
+        np.put_along_axis(others, sides, False, axis=1)
+        return np.asarray(np.broadcast_to(self._values, others.shape)[others].reshape(len(sides), -1).std(axis=1))

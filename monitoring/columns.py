@@ -113,7 +113,8 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 
 def _shown(numbers: np.ndarray) -> pd.Series:
-    return pd.Series([f"{number:g}" for number in numbers], dtype="str")
+    different, places = np.unique(numbers, return_inverse=True)
+    return pd.Series(np.array([f"{number:g}" for number in different], dtype=object)[places], dtype="str")
 
 
 def _texts(column: pd.Series) -> pd.Series:

@@ -9,11 +9,8 @@ from fairlearn.metrics import demographic_parity_difference, demographic_parity_
 from sqlalchemy import Engine
 
 from features.sets import FEATURE_SETS
-from monitoring import history
-from monitoring.draining import reading
 from monitoring.outcomes import Outcomes, features_of_rows, labelled
 from monitoring.quality import MOST_ROWS
-from monitoring.rows import create_tables
 from registry.scorer import Scorer
 from settings import Settings
 
@@ -23,22 +20,25 @@ _AGES = (-np.inf, 30, 45, 60, np.inf)
 
 
 def companions(
-    engine: Engine, use_case: str, since: datetime, until: datetime, scorer: Scorer, version: str, config: Settings
+    engine: Engine,
+    use_case: str,
+    scores: pd.DataFrame,
+    matured: tuple[datetime, datetime],
+    scorer: Scorer,
+    version: str,
+    config: Settings,
 ) -> dict[str, float]:
-    """Figures of a version for since ≤ ts < until by name; what cannot be computed is left out.
+    """Figures of a version by name, on its newest `scores` or on those of the `matured` window; what is unknown is left out.
 
     fraud: "alert rate" (share of payments judged high, which analysts review) and "review capacity" (from the settings).
     prescoring: "fairness gap" (greatest difference between groups in the rate of approval, over banks and protected columns)
     and "four-fifths ratio" (least rate / greatest rate). income: "coverage" (share of labels inside their 90 % interval).
     recommendation: "acceptance" (share of the recommended products with a label that were accepted).
     """
-    create_tables(engine)
     if use_case in _OF_DECISIONS:
-        with reading(engine) as connection:
-            frame = history.sample(connection, use_case, version, (since, until), MOST_ROWS, config.seed).frame
-        return _OF_DECISIONS[use_case](frame, config) if len(frame) else {}
-    outcomes = labelled(engine, use_case, version, since, until, MOST_ROWS)
-    return NEED_LABELS[use_case](outcomes, scorer) if len(outcomes) else {}
+        return _OF_DECISIONS[use_case](scores, config) if len(scores) else {}
+    outcomes = labelled(engine, use_case, version, *matured, MOST_ROWS)
+    return _OF_LABELS[use_case](outcomes, scorer) if len(outcomes) else {}
 
 
 def _alerts(frame: pd.DataFrame, config: Settings) -> dict[str, float]:
@@ -84,5 +84,4 @@ def _acceptance(outcomes: Outcomes, _scorer: Scorer) -> dict[str, float]:
 
 
 _OF_DECISIONS: Mapping[str, Callable[[pd.DataFrame, Settings], dict[str, float]]] = {"fraud": _alerts, "prescoring": _fairness}
-NEED_LABELS: Mapping[str, Callable[[Outcomes, Scorer], dict[str, float]]] = {"income": _coverage, "recommendation": _acceptance}
-"""Use cases whose figures need labels, and so a matured window."""
+_OF_LABELS: Mapping[str, Callable[[Outcomes, Scorer], dict[str, float]]] = {"income": _coverage, "recommendation": _acceptance}

@@ -1,17 +1,19 @@
 """Drift of features and predictions: the journal's window against the reference stored with the model version."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log, sqrt
 
+import numpy as np
 import pandas as pd
 
 from monitoring.chance import FALSE_ALARMS, chance_threshold, distance_level, missing_threshold, quality_level
-from monitoring.columns import KINDS, METHOD_NAMES, ColumnPair, pair_columns
+from monitoring.columns import KINDS, METHOD_NAMES, WASSERSTEIN, ColumnPair, pair_columns
 from monitoring.distances import distance, sampling_error
 from monitoring.findings import BROKEN, Finding, column_findings, schema_findings
 
 MISSING = "change of the share of missing values"
+GROWING = ", of values that became smaller, since they grow as time passes"
 
 
 class NothingToCompare(Exception):
@@ -44,12 +46,14 @@ class Model:
         features, predictions: names of the columns.
         importance: feature → its share, together 1; empty = all alike.
         optional: features that some callers never give; that they are missing is no drift.
+        growing: features whose values grow as time passes; only that they become smaller is drift.
     """
 
     features: Sequence[str]
     predictions: Sequence[str]
     importance: Mapping[str, float] = field(default_factory=dict)
     optional: Collection[str] = ()
+    growing: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def drift_report(
     total = total or len(current)
     sides = [frame.sample(min(limits.rows, len(frame)), random_state=limits.seed) for frame in (reference, current)]
     names = [*model.features, *model.predictions]
-    pairs = pair_columns(sides[0], sides[1], names)
+    pairs = [_without_growth(pair) if pair.name in model.growing else pair for pair in pair_columns(sides[0], sides[1], names)]
     if not any(pair.comparable for pair in pairs if pair.name in model.features):
         raise NothingToCompare("no feature has values on both sides: retrain, or check what is journalled")
     judged = [_judge(pair, model, limits, total, len(names)) for pair in pairs]
@@ -189,10 +193,23 @@ def _judge(pair: ColumnPair, model: Model, limits: DriftLimits, total: int, colu
         score = distance(pair)
         threshold = chance_threshold(pair, score, limits.distance, distance_level(columns), limits.seed)
         if score >= threshold or change < most:
-            method, error = METHOD_NAMES[pair.method], sampling_error(pair, total, limits.seed)
+            method = METHOD_NAMES[pair.method] + (GROWING if pair.name in model.growing else "")
+            error = sampling_error(pair, total, limits.seed)
             return ColumnDrift(pair.name, method, score, threshold, score >= threshold, before, after, error, importance, pair)
     error = sqrt(after * (1 - after) / pair.rows[1] * (1 - pair.rows[1] / total))
     return ColumnDrift(pair.name, MISSING, change, most, change >= most, before, after, error, importance, pair)
+
+
+def _without_growth(pair: ColumnPair) -> ColumnPair:
+    """The column with the values of the window that lie beyond those of the reference at the same rank brought back to them.
+
+    What passes of time makes a client of long standing older and brings new ones: neither raises a quantile by more than the
+    time that has passed, nor lowers one. So only what is lower than it was is left to be judged.
+    """
+    if pair.method != WASSERSTEIN or not pair.comparable:
+        return pair
+    ranks = (np.arange(len(pair.current)) + 0.5) / len(pair.current)
+    return replace(pair, current=np.minimum(pair.current, np.quantile(pair.reference, ranks)))
 
 
 def _ranked(columns: list[ColumnDrift]) -> tuple[ColumnDrift, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitoring.density import density_ratio
-from monitoring.recalibration import recalibrate
+from monitoring.recalibration import Recalibration, recalibrate
 from registry.metrics import Metric
 from registry.resampling import reweighted
 
@@ -48,13 +48,13 @@ class Rows:
         matrix: encoded features, shape (rows, features), NaN = missing.
         predictions: by output, shape (rows,).
         labels: by output, NaN = none; empty for a window without labels.
-        clients: a number for each row's client, shape (rows,); None = each row is somebody else's.
+        clients: a number from 0 for each row's client, shape (rows,).
     """
 
     matrix: np.ndarray
     predictions: Mapping[str, np.ndarray]
     labels: Mapping[str, np.ndarray]
-    clients: np.ndarray | None = None
+    clients: np.ndarray
 
 
 def expected_metric(metric: Metric, name: str, known: Rows, window: Rows, seed: int) -> Estimated | NotEstimable:
@@ -72,12 +72,10 @@ def expected_metric(metric: Metric, name: str, known: Rows, window: Rows, seed: 
         return NotEstimable(unfit)
     rng = np.random.default_rng(seed)
     weights = density_ratio(known.matrix, window.matrix, seed)
-    clients = np.arange(rows) if window.clients is None else window.clients
-    uniform = rng.random((_DRAWS, int(clients.max()) + 1))[:, clients]
+    uniform = rng.random((_DRAWS, int(window.clients.max()) + 1))[:, window.clients]
     drawn = []
     for output, stated in window.predictions.items():
-        labelled = ~np.isnan(known.labels[output])
-        fitted = recalibrate(known.predictions[output][labelled], known.labels[output][labelled], weights[labelled])
+        fitted = _map(known, output, weights)
         score = _both_ways(metric, stated)
         maps = fitted.draws(stated, _DRAWS, rng)
         labels = (chance < probability for chance, probability in zip(uniform, maps, strict=True))
@@ -109,12 +107,16 @@ def _miscalibrated(known: Rows, window: Rows) -> str:
     for output in window.predictions:
         if output not in known.labels:
             return f"output {output} has no labelled rows"
-        labels = known.labels[output]
-        labelled = ~np.isnan(labels)
-        found = recalibrate(known.predictions[output][labelled], labels[labelled], np.ones(int(labelled.sum())), bends=False)
+        found = _map(known, output, np.ones(len(known.matrix)), bends=False)
         if found.miscalibration():
             return f"{output} is not calibrated on the newest labelled rows: {found.miscalibration()}"
     return ""
+
+
+def _map(known: Rows, output: str, weights: np.ndarray, bends: bool = True) -> Recalibration:
+    labelled = ~np.isnan(known.labels[output])
+    stated, labels = known.predictions[output][labelled], known.labels[output][labelled]
+    return recalibrate(stated, labels, weights[labelled], known.clients[labelled], bends)
 
 
 def _both_ways(metric: Metric, stated: np.ndarray) -> Callable[[np.ndarray], float]:

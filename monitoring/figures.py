@@ -6,12 +6,13 @@ import numpy as np
 import orjson
 from sqlalchemy import Connection, Engine, func, select
 
-from monitoring.companions import NEED_LABELS, companions
+from monitoring.as_served import as_served
+from monitoring.companions import companions
 from monitoring.draining import reading
 from monitoring.estimation import Estimated
 from monitoring.health import SHADOW, model_health
 from monitoring.maturity import matured_window
-from monitoring.quality import Realised, estimated, realised
+from monitoring.quality import Realised, estimated, realised, scores_of
 from monitoring.rows import JOURNAL, OK
 from registry.loading import LoadedModel
 from settings import Settings
@@ -39,17 +40,17 @@ def quality(model: LoadedModel, engine: Engine, since: datetime, until: datetime
     """What is known of the model's quality at `until`: the metric on the newest window whose labels have come, as long as this
     one; its estimate for this one; and what the use case's contract asks to be watched beside. What is unknown is left out.
     """
-    use_case, version, scorer = model.use_case, model.version, model.scorer
+    use_case, version = model.use_case, model.version
+    scores = scores_of(engine, use_case, version, since, until, config.seed)
+    scorer = as_served(model, scores, config.seed).scorer
     matured = matured_window(use_case, until, max(1, (until - since).days), config)
     known: dict[str, Realised | Estimated] = {"realised": realised(engine, use_case, version, *matured)}
-    estimate = estimated(engine, use_case, version, since, until, scorer, config)
+    estimate = estimated(engine, use_case, version, scores, until, scorer, config)
     if isinstance(estimate, Estimated):
         known["estimated"] = estimate
-    own = matured if use_case in NEED_LABELS else (since, until)
     figures = {f"{name}{bound}": getattr(one, field) for name, one in known.items() for bound, field in _BOUNDS.items()}
-    return {name: float(value) for name, value in figures.items() if value is not None} | companions(
-        engine, use_case, *own, scorer, version, config
-    )
+    beside = companions(engine, use_case, scores, matured, scorer, version, config)
+    return {name: float(value) for name, value in figures.items() if value is not None} | beside
 
 
 def shadow(engine: Engine, use_case: str, since: datetime, until: datetime) -> dict[str, float]:

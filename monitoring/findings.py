@@ -51,7 +51,7 @@ def column_findings(pair: ColumnPair, level: float) -> list[Finding]:
     if not len(pair.reference):
         return []
     if not len(pair.current):
-        return [Finding("empty", pair.name, f"every value of {pair.name} is missing")]
+        return _empty(pair, level)
     found = [_constant(pair, level), _categories(pair, level)]
     if pair.method == WASSERSTEIN:
         found.append(_range(pair, level))
@@ -81,19 +81,25 @@ def staleness_findings(as_of: datetime | None, until: datetime, limit: timedelta
     ]
 
 
+def _empty(pair: ColumnPair, level: float) -> list[Finding]:
+    missing = sum(pair.rows) - len(pair.reference)
+    if _chance_of_only(missing, pair.rows[1], sum(pair.rows)) > level:
+        return []
+    return [Finding("empty", pair.name, f"every value of {pair.name} is missing")]
+
+
 def _constant(pair: ColumnPair, level: float) -> Finding | None:
     value, reference = pair.current[0], pair.reference
     if (pair.current != value).any() or (reference == reference[0]).all():
         return None
     equal = len(pair.current) + int((reference == value).sum())
-    if _chance_of_only(equal, pair) > level:
+    if _chance_of_only(equal, len(pair.current), len(pair.reference) + len(pair.current)) > level:
         return None
     return Finding("constant", pair.name, f"{pair.name} has one value only, in the reference several: check who sends it")
 
 
-def _chance_of_only(equal: int, pair: ColumnPair) -> float:
-    """Probability that every known row of the window is among `equal` given ones by chance."""
-    drawn, known = len(pair.current), len(pair.reference) + len(pair.current)
+def _chance_of_only(equal: int, drawn: int, known: int) -> float:
+    """Probability that `drawn` rows of the `known` ones are all among `equal` given ones by chance."""
     places = np.arange(min(drawn, 10_000))  # already so many factors leave nothing of the probability, or one of 1
     return float(np.exp(np.log((equal - places) / (known - places)).sum())) if equal < known else 1.0
 

@@ -4,11 +4,11 @@ import numpy as np
 
 from registry.scorer import Scorer
 
-_ROWS = 300
+_ROWS = 100
 
 
 def importance(scorer: Scorer, seed: int) -> dict[str, float]:
-    """Feature → its share of all contributions, mean of the absolute values over at most 300 rows; together 1.
+    """Feature → its share of all contributions, mean of the absolute values over at most 100 rows; together 1.
 
     The outputs count alike, and so do the classes of an output.
     """

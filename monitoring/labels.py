@@ -1,46 +1,24 @@
 """What became of the scores: labels that come later and join the rows of the journal."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, Connection, Engine, Float, Table, Text, select
+from sqlalchemy import Connection, Engine, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from clock import now
-from database import Turn, UtcTime, take_turn
+from database import Turn, take_turn
 from monitoring.draining import reading
 from monitoring.label_targets import AMOUNTS, Target, targets_by_id, targets_by_month
-from monitoring.rows import SCHEMA, create_tables
+from monitoring.rows import LABELS, LABELS_ASIDE
 
-LABELS = Table(
-    "journal_labels",
-    SCHEMA,
-    Column("score_id", Text, primary_key=True),
-    Column("output", Text, primary_key=True),
-    Column("label", Float, nullable=False),
-    Column("labelled_at", UtcTime, nullable=False),
-    Column("source", Text, nullable=False),
-)
-ASIDE = Table(
-    "journal_labels_aside",  # what could not be joined: nothing is lost, and a person can look why
-    SCHEMA,
-    Column("id", Text, primary_key=True),
-    Column("reason", Text, nullable=False),
-    Column("score_id", Text),
-    Column("transaction_id", Text),
-    Column("client_id", Text),
-    Column("month", Text),
-    Column("output", Text),
-    Column("label", Float),
-    Column("labelled_at", UtcTime, nullable=False),
-    Column("source", Text, nullable=False),
-)
 _AT_ONCE = 500  # labels a transaction: the journal's own writers wait meanwhile
+_IDS_AT_ONCE = 10_000  # databases take some ten thousand parameters a statement, and one label may belong to more scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +74,6 @@ def record_labels(engine: Engine, labels: Sequence[Label]) -> LabelsOutcome:
 
     What does not join is kept in `journal_labels_aside` with the reason, and can be sent again once its score is there.
     """
-    create_tables(engine)
     outcome = LabelsOutcome()
     for start in range(0, len(labels), _AT_ONCE):
         some = labels[start : start + _AT_ONCE]
@@ -144,7 +121,7 @@ def _joined(connection: Connection, labels: Sequence[Label], targets: Sequence[S
             aside.append(_aside(label, reason))
             counts[reason] += reason != "conflicting"
     _insert(connection, LABELS, fresh)
-    _insert(connection, ASIDE, aside)
+    _insert(connection, LABELS_ASIDE, aside)
     return LabelsOutcome(**counts)
 
 
@@ -164,9 +141,14 @@ def _unfit(label: Label, targets: Sequence[Target]) -> str:
     return ""
 
 
-def _known(connection: Connection, ids: Iterable[str]) -> dict[tuple[str, str], float]:
-    query = select(LABELS.c.score_id, LABELS.c.output, LABELS.c.label).where(LABELS.c.score_id.in_(ids))
-    return {(score_id, output): label for score_id, output, label in connection.execute(query)}
+def _known(connection: Connection, ids: Collection[str]) -> dict[tuple[str, str], float]:
+    known: dict[tuple[str, str], float] = {}
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), _IDS_AT_ONCE):
+        some = LABELS.c.score_id.in_(ordered[start : start + _IDS_AT_ONCE])
+        query = select(LABELS.c.score_id, LABELS.c.output, LABELS.c.label).where(some)
+        known |= {(score_id, output): label for score_id, output, label in connection.execute(query)}
+    return known
 
 
 def _row(label: Label, score_id: str, output: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 from sqlalchemy import Engine
 
+from features.sets import of_course
 from monitoring import history
 from monitoring.chance import quality_level
 from monitoring.columns import pair_columns
@@ -28,12 +29,17 @@ class Lately:
     """What the newest days show that a month hides.
 
     Attributes:
-        surges: value ranges that have become more frequent, the most surprising first.
-        broken: findings on columns that seem to be broken, in words.
+        surges: value ranges that have become more frequent, the most surprising first; none of broken columns.
+        broken: findings on columns whose newest rows show a broken source, in words.
     """
 
     surges: tuple[Surge, ...] = ()
     broken: tuple[Finding, ...] = ()
+
+    @property
+    def told(self) -> tuple[Surge | Finding, ...]:
+        """All of it, what is broken first: only labels can explain it."""
+        return (*self.broken, *self.surges)
 
 
 NOTHING = Lately()
@@ -51,19 +57,37 @@ def lately(model: LoadedModel, engine: Engine, until: datetime, config: Settings
     features = features_of_rows(rows)
     features = features[[name for name in model.scorer.columns if name in features]]
     optional = set(model.scorer.metadata.get("sometimes_absent", ()))
-    told = told_before(engine, model.use_case, since, until - _SAME_EVENING)
-    newest = features[(moments >= until - timedelta(days=NEWEST_DAYS)).to_numpy()]
-    if (until - moments.min()) < timedelta(days=NEWEST_DAYS - 1):
-        return NOTHING
+    cycles = of_course(model.use_case, "cycles")
+    found = surges(features, rows["client_id"], moments, until, config.drift_surge, optional | cycles)
+    broken = _broken(model, features, moments, until, [name for name in model.scorer.columns if name not in optional])
+    broken += _broken_today(model, features, moments, [one.column for one in found])
+    known = told_before(engine, model.use_case, since, until - _SAME_EVENING) | {one.column for one in broken}
     return Lately(
-        surges=tuple(surges(features, rows["client_id"], moments, until, config.drift_surge, without=optional | told)),
-        broken=tuple(_broken(model.scorer.reference, newest, [name for name in model.scorer.columns if name not in optional])),
+        surges=tuple(one for one in found if one.column not in known),
+        broken=tuple({(one.column, one.kind): one for one in broken}.values()),
     )
 
 
-def _broken(reference: pd.DataFrame, newest: pd.DataFrame, names: list[str]) -> list[Finding]:
-    if len(newest) < _FEWEST or reference.empty:
-        return []  # the caller has seen to it that they are of several days: within one the day of the week is constant
+def _broken(model: LoadedModel, features: pd.DataFrame, moments: pd.Series, until: datetime, names: list[str]) -> list[Finding]:
+    """Columns that are broken in the newest three days."""
+    if (until - moments.min()) < timedelta(days=NEWEST_DAYS - 1):
+        return []  # within one day the day of the week is constant
+    newest = features[(moments >= until - timedelta(days=NEWEST_DAYS)).to_numpy()]
+    return _findings(model.scorer.reference, newest, names)
+
+
+def _broken_today(model: LoadedModel, features: pd.DataFrame, moments: pd.Series, surged: list[str]) -> list[Finding]:
+    """Columns whose surge is a source that broke within these days: the newest rows hold nothing else any more.
+
+    The newest rows alone would not do: those of a batch may be sorted.
+    """
+    newest = features.loc[moments.sort_values().index[-_FEWEST:]]
+    return _findings(model.scorer.reference, newest, surged)
+
+
+def _findings(reference: pd.DataFrame, newest: pd.DataFrame, names: list[str]) -> list[Finding]:
+    if len(newest) < _FEWEST or reference.empty or not names:
+        return []
     level = quality_level(len(names))
     found = schema_findings(reference, newest, names)
     found += [one for pair in pair_columns(reference, newest, names) for one in column_findings(pair, level)]

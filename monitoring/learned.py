@@ -20,7 +20,7 @@ def learned_from(engine: Engine, use_case: str, version: str, scorer: Scorer, un
     """Probabilities with labels: the newest before `until` where they suffice, else the reference's; None without labels."""
     newest = labelled(engine, use_case, version, None, until, _MOST, newest=True)
     if set(newest.labels) == set(scorer.outputs):
-        rows = Rows(encode(newest.features, scorer.columns_), newest.predictions, newest.labels)
+        rows = Rows(encode(newest.features, scorer.columns_), newest.predictions, newest.labels, clients_of(newest.frame))
         if learnable(rows):
             return rows
     return reference_rows(scorer)
@@ -43,7 +43,8 @@ def reference_rows(scorer: Scorer) -> Rows | None:
         return None
     predictions = {output: reference[f"prediction_{output}"].to_numpy(dtype="float64") for output in scorer.outputs}
     labels = {output: reference[f"label_{output}"].to_numpy(dtype="float64") for output in scorer.outputs}
-    return Rows(encode(reference, scorer.columns_), predictions, labels)
+    clients = reference[CLUSTER].to_numpy() if CLUSTER in reference else np.arange(len(reference))
+    return Rows(encode(reference, scorer.columns_), predictions, labels, clients)
 
 
 def reference_amounts(scorer: Scorer) -> Amounts | None:
@@ -53,9 +54,8 @@ def reference_amounts(scorer: Scorer) -> Amounts | None:
         return None
     ((output, labels),) = rows.labels.items()
     reference = scorer.reference
-    clients = reference[CLUSTER].to_numpy() if CLUSTER in reference else np.arange(len(reference))
     low, high = scorer.interval(output, reference)
-    return Amounts(rows.matrix, rows.predictions[output], low, high, labels, clients, np.zeros(len(reference)))
+    return Amounts(rows.matrix, rows.predictions[output], low, high, labels, rows.clients, np.zeros(len(reference)))
 
 
 def amounts_of(scorer: Scorer, frame: pd.DataFrame, predictions: np.ndarray, labels: np.ndarray) -> Amounts:

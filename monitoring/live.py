@@ -12,10 +12,9 @@ from sqlalchemy import Connection, Engine, Select, case, func, select
 
 from monitoring.draining import reading
 from monitoring.health import SHADOW
-from monitoring.labels import LABELS
 from monitoring.outcomes import Outcomes
 from monitoring.quality import METRIC_OF, Realised, realised_of
-from monitoring.rows import JOURNAL, OK, create_tables
+from monitoring.rows import JOURNAL, LABELS, OK
 from registry.metrics import METRICS
 
 _MOST_PAIRS = 20_000
@@ -78,7 +77,6 @@ class Live:
 
 def live(engine: Engine, use_case: str, version: str, since: datetime, until: datetime) -> Live:
     """What version `version` scored in shadow for since ≤ ts < until; `engine` is the journal's."""
-    create_tables(engine)
     journal = JOURNAL.c
     within = [journal.use_case == use_case, journal.ts >= since, journal.ts < until, journal.source == SHADOW]
     count = select(func.count(), func.sum(case((journal.status != OK, 1), else_=0)))

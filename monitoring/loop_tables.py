@@ -7,6 +7,7 @@ from functools import cache
 from sqlalchemy import Column, Connection, Engine, Index, Integer, MetaData, Table, Text, text
 
 from database import Turn, UtcTime, append_only, create_tables, open_database, take_turn
+from monitoring.rows import SCHEMA as JOURNAL_SCHEMA
 from settings import Settings
 
 SCHEMA = MetaData()
@@ -61,12 +62,13 @@ ALERTS = Table(
 @cache
 def _opened(url: str) -> Engine:
     engine = open_database(url)
-    create_tables(engine, SCHEMA)
+    for schema in (JOURNAL_SCHEMA, SCHEMA):  # what a challenger scored in shadow is read by the loop as well
+        create_tables(engine, schema)
     return engine
 
 
 def open_loop(config: Settings) -> Engine:
-    """The journal's database with the loop's tables, opened once per process."""
+    """The journal's database with its tables and the loop's, opened once per process."""
     return _opened(config.database("journal"))
 
 

@@ -9,7 +9,7 @@ from monitoring.learned import reference_rows
 from monitoring.quality import METRIC_OF, Realised, average
 from registry.bootstrap import Undefined, bootstrap_interval
 from registry.metrics import METRICS
-from registry.scorer import CLUSTER, Scorer
+from registry.scorer import Scorer
 
 
 def reference_quality(use_case: str, scorer: Scorer) -> Realised | None:
@@ -18,9 +18,8 @@ def reference_quality(use_case: str, scorer: Scorer) -> Realised | None:
     if rows is None:
         return None
     metric, size = METRICS[METRIC_OF[use_case]], len(rows.matrix)
-    groups = scorer.reference[CLUSTER].to_numpy() if CLUSTER in scorer.reference else np.arange(size)
     try:
-        low, high = bootstrap_interval(metric, rows.labels, rows.predictions, np.ones(size), groups=groups)
+        low, high = bootstrap_interval(metric, rows.labels, rows.predictions, np.ones(size), groups=rows.clients)
     except Undefined:
         return None
     return Realised(METRIC_OF[use_case], average(metric, rows.labels, rows.predictions), low, high, size)

@@ -11,7 +11,7 @@ from monitoring.drift import DriftLimits
 from monitoring.findings import Finding, clock_findings, staleness_findings
 from monitoring.journal import Journal
 from monitoring.lately import lately
-from monitoring.rows import create_tables
+from monitoring.rows import open_journal
 from monitoring.watch import Watched, watch
 from registry.loading import LoadedModel
 from settings import Settings
@@ -26,13 +26,12 @@ def observe(model: LoadedModel, since: datetime, until: datetime, config: Settin
     Args:
         live: whether `until` is the present, so that later rows and old online features are findings.
     """
-    engine = open_database(config.database("journal"))
-    create_tables(engine)
+    engine = open_journal(config)
     day = max(since, until - timedelta(days=1))
     known = {
         **figures.traffic(engine, model.use_case, day, until),
         **figures.shadow(engine, model.use_case, day, until),
-        **figures.quality(as_served(model, engine, since, until, config.seed), engine, since, until, config),
+        **figures.quality(model, engine, since, until, config),
     }
     return replace(compare(model, since, until, config, live), figures=known)
 
@@ -40,11 +39,11 @@ def observe(model: LoadedModel, since: datetime, until: datetime, config: Settin
 def compare(model: LoadedModel, since: datetime, until: datetime, config: Settings, live: bool = True) -> Watched:
     """The same without the figures beside, which cost more than the comparison."""
     limits = DriftLimits(config.drift_rows, config.drift_fewest_rows, config.drift_distance, config.drift_share, config.seed)
-    engine = open_database(config.database("journal"))
-    model = as_served(model, engine, since, until, config.seed)
+    engine = open_journal(config)
     with Journal(engine) as journal:
         sample = journal.sample(model.use_case, model.version, since, until, limits.rows, limits.seed)
         future = journal.future_rows(model.use_case, model.version, until) if live else 0
+    model = as_served(model, sample.frame, config.seed)
     found = [*clock_findings(future, until), *(_staleness(model.use_case, until, config) if live else [])]
     return watch(model, sample, limits, until, tuple(found), newest=lately(model, engine, until, config))
 

@@ -10,8 +10,7 @@ from sqlalchemy import Engine, func, select
 
 from monitoring.draining import reading
 from monitoring.history import expanded
-from monitoring.labels import LABELS
-from monitoring.rows import JOURNAL, OK, create_tables
+from monitoring.rows import JOURNAL, LABELS, OK
 
 _RANDOM_DIGITS = 18  # of a score_id, see history.sample
 
@@ -55,7 +54,6 @@ def labelled(
 
     Of more, a random sample; with `newest`, the newest ones. `since` None = from the first one.
     """
-    create_tables(engine)
     journal = JOURNAL.c
     within = [journal.use_case == use_case, journal.ts < until, journal.model_version == version, journal.status == OK]
     if since is not None:

@@ -16,11 +16,13 @@ _OWN: dict[str, list[_Line]] = {
             ("fairness gap", "four-fifths ratio"),
         )
     ],
-    "income": [("coverage", "Share of incomes inside their 90 % interval.", ("coverage",))],
+    "income": [("coverage", "Share of incomes inside their 90 % interval; empty until labels come.", ("coverage",))],
     "fraud": [
         ("alert rate", "Share of payments above the threshold, against review capacity.", ("alert rate", "review capacity"))
     ],
-    "recommendation": [("acceptance", "Share of recommended products that were taken.", ("acceptance",))],
+    "recommendation": [
+        ("acceptance", "Share of recommended products that were taken; empty until labels come.", ("acceptance",))
+    ],
 }
 _QUALITY = ("realised", "realised low", "realised high", "estimated", "estimated low", "estimated high")
 
@@ -34,7 +36,7 @@ def panels_of(use_case: str, predictions: Sequence[str]) -> list[DashboardPanelP
     lines: list[_Line] = [
         ("drift", "Share of the features that drifted, by number and by importance.", ("drift share", "drifted importance")),
         ("drift of predictions", "Distance from the reference.", tuple(f"{DRIFT}{name}" for name in predictions)),
-        ("quality", "The metric where labels have come, the estimate where not, with 90 % intervals.", _QUALITY),
+        ("quality", "The metric where labels have come, the estimate where it is possible, with 90 % intervals.", _QUALITY),
         *_OWN.get(use_case, []),
         (
             "volume",
@@ -45,7 +47,7 @@ def panels_of(use_case: str, predictions: Sequence[str]) -> list[DashboardPanelP
         ("latency", "Milliseconds from arrival to the score.", ("mean latency", "p95 latency")),
         (
             "shadow",
-            "Challenger minus champion, and its absolute value, on the same rows.",
+            "Challenger minus champion, and its absolute value, on the same rows; empty without a challenger.",
             ("shadow difference", "shadow distance"),
         ),
         ("findings", "On the data of the window.", ("findings",)),
@@ -53,7 +55,9 @@ def panels_of(use_case: str, predictions: Sequence[str]) -> list[DashboardPanelP
     severity = PanelMetric(legend="{{column}}", metric="Severity")
     drifted = PanelMetric(legend="features", metric="Figure", metric_labels={"name": "drifted features"})
     return [
-        counter_panel(f"{use_case}: drifted features", [drifted], "In the newest report.", size="half"),
+        counter_panel(
+            f"{use_case}: drifted features", [drifted], "In the newest report; “no value” is Evidently's word for 0.", size="half"
+        ),
         line_plot_panel(
             f"{use_case}: top features", [severity], "Drift in thresholds × importance, five of each day.", size="half"
         ),

@@ -5,23 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import pandas as pd
 from sqlalchemy import Engine, select
 
 from monitoring import history
 from monitoring.amounts import expected_error
+from monitoring.borne_out import borne_out
 from monitoring.draining import reading
 from monitoring.estimation import Estimated, NotEstimable, Rows, expected_metric
 from monitoring.learned import amounts_of, clients_of, learned_amounts, learned_from
 from monitoring.maturity import maturity
 from monitoring.outcomes import Outcomes, features_of_rows, labelled
 from monitoring.rows import JOURNAL, OK
-from monitoring.standing import unexplained
+from monitoring.standing import newest_told
 from registry.bootstrap import Undefined, bootstrap_interval
-from registry.candidate import load_candidate
 from registry.encoding import encode
 from registry.metrics import METRICS, Metric
 from registry.scorer import Scorer
-from settings import Settings, settings
+from settings import Settings
 
 METRIC_OF = {"income": "wmae", "prescoring": "roc_auc", "recommendation": "roc_auc", "fraud": "pr_auc"}
 """The metric that each use case is selected, gated and watched by."""
@@ -58,35 +59,26 @@ def realised(engine: Engine, use_case: str, version: str, since: datetime, until
     return realised_of(labelled(engine, use_case, version, since, until, MOST_ROWS), METRIC_OF[use_case])
 
 
+def scores_of(engine: Engine, use_case: str, version: str, since: datetime, until: datetime, seed: int) -> pd.DataFrame:
+    """The scores that a version really gave for since ≤ ts < until; of more than 50,000, a random sample."""
+    with reading(engine) as connection:
+        return history.sample(connection, use_case, version, (since, until), MOST_ROWS, seed).frame
+
+
 def estimated(
-    engine: Engine,
-    use_case: str,
-    version: str,
-    since: datetime,
-    until: datetime,
-    scorer: Scorer | None = None,
-    config: Settings | None = None,
+    engine: Engine, use_case: str, version: str, scores: pd.DataFrame, until: datetime, scorer: Scorer, config: Settings
 ) -> Estimated | NotEstimable:
-    """What the metric of a version on its scores with since ≤ ts < until will turn out to be, whatever labels they have.
+    """What the metric of a version on its `scores` before `until` will turn out to be, whatever labels they have.
 
     It is learned from the newest scores that are matured at `until` and labelled, from the labelled sample of the holdout that
     is stored with the version while these are too few. Of more than 10,000 scores, a random sample.
-
-    Args:
-        scorer: of the version, where it is at hand; otherwise it is loaded from the registry.
-
-    Raises:
-        Unservable: the version cannot be loaded.
     """
-    config = config or settings()
-    surge = unexplained(engine, use_case, until, config)
-    if surge:
-        return NotEstimable(surge)
-    scorer = scorer or load_candidate(use_case, version, config).scorer
-    with reading(engine) as connection:
-        window = history.sample(connection, use_case, version, (since, until), _MOST_ESTIMATED, config.seed).frame
-    if window.empty:
+    told = newest_told(engine, use_case, until, config)
+    if told and not borne_out(engine, use_case, version, scorer, told.at, until, config.drift_surge):
+        return NotEstimable(told.reason)
+    if scores.empty:
         return NotEstimable("the version has given no scores in this window")
+    window = scores.sample(min(_MOST_ESTIMATED, len(scores)), random_state=config.seed)
     metric, matured = METRIC_OF[use_case], until - maturity(use_case, config)
     predictions = {name: window[f"prediction_{name}"].to_numpy(dtype="float64") for name in scorer.outputs}
     if metric == "wmae":

@@ -24,7 +24,7 @@ class Recalibration:
 
     Attributes:
         theta: (slope, intercept, bend, …); (1, 0, 0, …) for calibrated probabilities.
-        covariance: of theta, by the sandwich estimator, so that weights are accounted for.
+        covariance: of theta, by the sandwich estimator, so that weights and the clients are accounted for.
         knots: where the bends are, in logits.
         ratio: mean stated / mean observed probability.
     """
@@ -52,8 +52,13 @@ class Recalibration:
         return f"stated probabilities are {self.ratio:.2f} times the observed ones, with slope {self.theta[0]:.2f} instead of 1"
 
 
-def recalibrate(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, bends: bool = True) -> Recalibration:
-    """Fit the map on rows with labels 0 and 1; arrays of shape (rows,). Without `bends` it is a straight line of logits."""
+def recalibrate(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, clients: np.ndarray, bends: bool = True
+) -> Recalibration:
+    """Fit the map on rows with labels 0 and 1; arrays of shape (rows,). Without `bends` it is a straight line of logits.
+
+    Rows of one of the `clients`, numbers from 0, go together in the covariance: a stranger in an account makes all its payments.
+    """
     logits = _logit(probabilities)
     knots = np.unique(np.quantile(logits[labels == 1], _KNOTS)) if bends and (labels == 1).any() else np.empty(0)
     design = _design(probabilities, knots)
@@ -68,8 +73,9 @@ def recalibrate(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarr
         if np.abs(step).max() < 1e-8:
             break
     residuals = design * (weights * (labels - expit(design @ theta)))[:, None]
-    inverse = np.linalg.inv(hessian)
-    covariance = inverse @ (residuals.T @ residuals) @ inverse + 1e-10 * np.eye(len(theta))
+    inverse, sums = np.linalg.inv(hessian), np.zeros((int(clients.max()) + 1, len(theta)))
+    np.add.at(sums, clients, residuals)
+    covariance = inverse @ (sums.T @ sums) @ inverse + 1e-10 * np.eye(len(theta))
     observed = float(np.average(labels, weights=weights))
     ratio = float(np.average(probabilities, weights=weights)) / observed if observed > 0 else np.inf
     return Recalibration(theta, covariance, knots, ratio)

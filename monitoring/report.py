@@ -156,11 +156,13 @@ def _found(findings: Sequence[Finding]) -> BaseWidgetInfo:
 
 
 def _table(columns: Sequence[ColumnDrift]) -> BaseWidgetInfo:
-    names = ("Column", "Drifted", "Importance", "Score", "Sampling error", "Threshold", "Method", "Missing before", "Missing now")
-    definitions = [ColumnDefinition(name, name) for name in names]
+    # The page cuts off what is too wide for the screen: what a reader looks at first stands on the left.
+    definitions = [ColumnDefinition(name, name) for name in ("Column", "Drifted")]
     for title, color in zip(("Reference", "Window"), _COLORS, strict=True):
         options = {"xField": "x", "yField": "y", "color": color}
         definitions.append(ColumnDefinition(title, title, ColumnType.HISTOGRAM, options=options))
+    names = ("Score / threshold", "Importance", "Missing", "Method")
+    definitions += [ColumnDefinition(name, name) for name in names]
     rows = [RichTableDataRow(_row(column)) for column in columns]
     return rich_table_data(title="Columns", columns=definitions, data=rows, rows_per_page=50)
 
@@ -171,15 +173,17 @@ def _row(column: ColumnDrift) -> dict[str, Any]:
         "Column": column.column,
         "Drifted": "yes" if column.drifted else "no",
         "Importance": f"{column.importance:.1%}",
-        "Score": f"{column.score:.4f}",
-        "Sampling error": f"{column.error:.4f}",
-        "Threshold": f"{column.threshold:.4f}",
-        "Method": column.method,
-        "Missing before": f"{column.missing_reference:.1%}",
-        "Missing now": f"{column.missing_current:.1%}",
+        "Score / threshold": f"{column.score:.4f}{_error(column.error)} / {column.threshold:.4f}",
+        "Method": column.method.partition(" distance")[0],  # the summary above the table has it in full
+        "Missing": f"{column.missing_reference:.1%} → {column.missing_current:.1%}",
         "Reference": reference,
         "Window": current,
     }
+
+
+def _error(error: float) -> str:
+    """The error that sampling leaves in a score, where rows were sampled."""
+    return f" ± {error:.4f}" if error else ""
 
 
 def _histograms(pair: ColumnPair) -> list[dict[str, list[Any]]]:

@@ -1,11 +1,8 @@
-"""One row per score: what it holds and how it lies in the database."""
+"""What the journal holds and how it lies in the database: one row per score, and the labels that come later."""
 
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from random import Random
 from typing import Any
 
 import orjson
@@ -13,11 +10,12 @@ import pandas as pd
 from sqlalchemy import Boolean, Column, Engine, Float, Index, MetaData, Table, Text
 
 from clock import now
-from database import UtcTime
+from database import UtcTime, open_database, unsampled
 from database import create_tables as create_tables_of
+from identifiers import new_ids
+from settings import Settings
 
 OK = "ok"
-_VERSION_7 = 7 << 76 | 2 << 62
 Record = tuple[Any, ...]
 """A row as the database takes it, in the order of `JOURNAL`'s columns."""
 
@@ -51,29 +49,45 @@ LAYOUTS = Table(
     Column("layout", Text, primary_key=True),
     Column("names", Text, nullable=False),  # JSON: [name, …], in the order of the values
 )
+LABELS = Table(
+    "journal_labels",
+    SCHEMA,
+    Column("score_id", Text, primary_key=True),
+    Column("output", Text, primary_key=True),
+    Column("label", Float, nullable=False),
+    Column("labelled_at", UtcTime, nullable=False),
+    Column("source", Text, nullable=False),
+)
+LABELS_ASIDE = Table(
+    "journal_labels_aside",  # what could not be joined: nothing is lost, and a person can look why
+    SCHEMA,
+    Column("id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("score_id", Text),
+    Column("transaction_id", Text),
+    Column("client_id", Text),
+    Column("month", Text),
+    Column("output", Text),
+    Column("label", Float),
+    Column("labelled_at", UtcTime, nullable=False),
+    Column("source", Text, nullable=False),
+)
+unsampled(JOURNAL, "client_id", "features")
+unsampled(LABELS_ASIDE, "client_id")
+_TEXTS = ("score_id", "use_case", "client_id", "source", "model_version", "status", "error")
+_NAMES = tuple(column.name for column in JOURNAL.c)
+
+
+def open_journal(config: Settings) -> Engine:
+    """Open the journal's database with its tables, which are there for all that is done with it afterwards."""
+    engine = open_database(config.database("journal"))
+    create_tables(engine)
+    return engine
 
 
 def create_tables(engine: Engine) -> None:
     """Make the tables of `SCHEMA` that are absent; safe when several processes begin at once."""
     create_tables_of(engine, SCHEMA)
-
-
-_TEXTS = ("score_id", "use_case", "client_id", "source", "model_version", "status", "error")
-_NAMES = tuple(column.name for column in JOURNAL.c)
-
-
-_RANDOM = Random()  # noqa: S311 - ids are unique, not secret; its own, since whoever seeds the shared one would repeat ours
-os.register_at_fork(after_in_child=_RANDOM.seed)
-
-
-def new_score_ids(count: int) -> list[str]:
-    """Unique ids in the form of UUID version 7 (RFC 9562), without dashes: 48 bits of time, then 74 random bits.
-
-    Since they grow with time, rows written together lie together in the index.
-    """
-    moment = (time.time_ns() // 1_000_000 << 80) | _VERSION_7
-    bits = _RANDOM.getrandbits
-    return [f"{moment | bits(12) << 64 | bits(62):032x}" for _ in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,7 @@ class JournalRow:
     is_simulation: bool = False
     status: str = OK
     error: str | None = None
-    score_id: str = field(default_factory=lambda: new_score_ids(1)[0])
+    score_id: str = field(default_factory=lambda: new_ids(1)[0])
     ts: datetime = field(default_factory=now)
 
     def columns(self) -> dict[str, Any]:

@@ -1,12 +1,14 @@
-"""Surges that no label has explained yet: until then nobody can say how good the scores are."""
+"""Surges and broken columns that no label has explained yet: until then nobody can say how good the scores are."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Engine, Table, Text, func, select
+from sqlalchemy import Column, Engine, Table, Text, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from database import UtcTime
+from monitoring.findings import Finding
 from monitoring.maturity import maturity
 from monitoring.rows import SCHEMA, create_tables
 from monitoring.surges import Surge
@@ -22,7 +24,20 @@ SURGES = Table(
 )
 
 
-def record_surges(engine: Engine, use_case: str, at: datetime, found: Sequence[Surge]) -> None:
+@dataclass(frozen=True)
+class Told:
+    """A surge or a broken column as it was told at the moment `at`."""
+
+    at: datetime
+    sentence: str
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be estimated, in words."""
+        return f"on {self.at:%Y-%m-%d} {self.sentence}; what that means only labels can tell"
+
+
+def record_told(engine: Engine, use_case: str, at: datetime, found: Sequence[Surge | Finding]) -> None:
     """Keep what a drift report found at the moment `at`; harmless to repeat."""
     create_tables(engine)
     if found:
@@ -33,22 +48,19 @@ def record_surges(engine: Engine, use_case: str, at: datetime, found: Sequence[S
 
 
 def told_before(engine: Engine, use_case: str, since: datetime, until: datetime) -> set[str]:
-    """Features of which a surge was recorded for since ≤ at < until."""
+    """Features of which anything was recorded for since ≤ at < until: what was broken surges again when it is mended."""
     create_tables(engine)
     query = select(SURGES.c.feature).where(SURGES.c.use_case == use_case, SURGES.c.at >= since, SURGES.c.at < until)
     with engine.connect().execution_options(read_only=True) as connection:
         return set(connection.execute(query).scalars())
 
 
-def unexplained(engine: Engine, use_case: str, at: datetime, config: Settings) -> str:
-    """Why nothing can be estimated at the moment `at`: the newest surge whose labels have not come; empty when there is none."""
+def newest_told(engine: Engine, use_case: str, at: datetime, config: Settings) -> Told | None:
+    """The newest of what was told whose labels have not all come at the moment `at`; None when there is nothing."""
     create_tables(engine)
     surge = SURGES.c
-    since = at - maturity(use_case, config)
-    newest = select(func.max(surge.at)).where(surge.use_case == use_case, surge.at > since, surge.at <= at).scalar_subquery()
-    query = (
-        select(surge.at, surge.sentence).where(surge.use_case == use_case, surge.at == newest).order_by(surge.feature).limit(1)
-    )
+    within = surge.use_case == use_case, surge.at > at - maturity(use_case, config), surge.at <= at
+    query = select(surge.at, surge.sentence).where(*within).order_by(surge.at.desc(), surge.feature).limit(1)
     with engine.connect().execution_options(read_only=True) as connection:
         found = connection.execute(query).first()
-    return "" if found is None else f"on {found.at:%Y-%m-%d} {found.sentence}; what that means only labels can tell"
+    return None if found is None else Told(found.at, found.sentence)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from features.sets import of_course
 from monitoring.drift import DriftLimits, DriftOutcome, Model, NothingToCompare, drift_report
 from monitoring.findings import Finding
 from monitoring.history import Sample
@@ -14,8 +15,6 @@ from monitoring.lately import NOTHING, Lately
 from registry.loading import LoadedModel
 
 _WEEK = 7
-_OF_THE_WEEK = ("weekday",)
-"""Features whose distribution only a whole week shows; what began days ago is not judged by them."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,9 @@ def watch(
     watched = watched_columns(model, limits.seed)
     current = _current(sample.frame, watched)
     if len(current) and sample.frame["ts"].dt.date.nunique() < _WEEK:
-        watched = replace(watched, features=[name for name in watched.features if name not in _OF_THE_WEEK])
-        current = current.drop(columns=list(_OF_THE_WEEK), errors="ignore")
+        cycles = of_course(model.use_case, "cycles")
+        watched = replace(watched, features=[name for name in watched.features if name not in cycles])
+        current = current.drop(columns=list(cycles), errors="ignore")
     try:
         outcome = drift_report(model.scorer.reference, current, watched, limits, sample.total)
     except NothingToCompare as error:
@@ -86,6 +86,7 @@ def watched_columns(model: LoadedModel, seed: int) -> Model:
         ],
         importance=importance(scorer, seed),
         optional=scorer.metadata.get("sometimes_absent", ()),
+        growing=of_course(model.use_case, "grows"),
     )
 
 

@@ -13,14 +13,14 @@ from settings import settings
 
 COMMON = {
     "OPORA_LOG_LEVEL": "ERROR",
-    "OPORA_CHAMPION_POLL_SECONDS": "0.2",
+    "OPORA_CHAMPION_POLL_SECONDS": "1",
     "OPORA_SHADOW_SHARE": "1",
     "OPORA_SHADOW_QUEUE": "5000",
     "OPORA_LABEL_MATURITY_DAYS": '{"fraud": 120, "income": 120, "prescoring": 120, "recommendation": 120}',
     "OPORA_TRAINING_DAYS": '{"fraud": 120}',
     "OPORA_RETRAINING_COOLDOWN_HOURS": "336",
     "OPORA_RETRAINING_TRIALS": "6",
-    "OPORA_RETRAINING_SECONDS": "20",
+    "OPORA_RETRAINING_SECONDS": "120",
 }
 """Settings of every scenario: labels take up to 120 days, so quality is judged and a model is retrained at that pace."""
 

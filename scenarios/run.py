@@ -13,10 +13,10 @@ import pandas as pd
 from ibis.expr.types import Table
 
 from clock import tell
-from database import open_database
 from flows.train import TrainRequest, train_version
 from monitoring.estimates import Coverage, coverage, judge_estimates
 from monitoring.maturity import maturity
+from monitoring.rows import open_journal
 from registry import promotion
 from scenarios.bank import Bank
 from scenarios.catalogue import BEGIN, SCENARIOS, Scenario
@@ -90,7 +90,7 @@ def _afterwards(channel: Channel, scenario: Scenario, config: Settings) -> Cover
     end = midnight(BEGIN + timedelta(days=scenario.days)) + maturity(scenario.use_case, config)
     _tell(end)
     channel.tell_the_rest(end)
-    engine = open_database(config.database("journal"))
+    engine = open_journal(config)
     judge_estimates(engine, scenario.use_case, end, config)
     return coverage(engine, scenario.use_case)
 

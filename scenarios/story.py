@@ -49,12 +49,12 @@ class Day:
         """What was alarmed about."""
         watched = self.evening.watched
         named = []
+        if watched.broken:
+            named.append(f"broken: {', '.join(watched.broken[:3])}")
         if watched.outcome is not None and watched.outcome.alarm:
             named.append("drift of the predictions" if watched.outcome.predictions_drifted else "drift of the features")
         if watched.lately.surges:
             named.append("surge")
-        if watched.broken:
-            named.append(f"broken: {', '.join(watched.broken[:3])}")
         return (*named, "quality") if self.evening.quality.alarm else tuple(named)
 
     @property
@@ -66,7 +66,7 @@ class Day:
     def done(self) -> tuple[str, ...]:
         """What the gate and the loop did, in sentences."""
         gated = [f"gate: version {one.version} {one.reason}" for one in self.evening.gated]
-        found = [one.sentence for one in self.evening.watched.lately.surges[:2]]
+        found = [one.sentence for one in self.evening.watched.lately.told[:2]]
         answers = [
             f"{answer.event.kind}: {answer.response.decision}"
             + (f", version {answer.response.version}" if answer.response.version else "")

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from database import open_database
 from flows.quality import QualityResult, judge_quality
 from flows.respond import Gated, RespondRequest, Response, gate_challengers, respond_to
 from monitoring.observation import compare
-from monitoring.standing import record_surges
+from monitoring.rows import open_journal
+from monitoring.standing import record_told
 from monitoring.watch import Watched
 from registry import models
 from registry.loading import LoadedModel
@@ -50,7 +50,7 @@ class Watch:
     def __init__(self, use_case: str, config: Settings) -> None:
         self._use_case = use_case
         self._config = config
-        self._engine = open_database(config.database("journal"))
+        self._engine = open_journal(config)
         self._model = models.load_champion(use_case, config)
 
     def evening(self, at: datetime) -> Evening:
@@ -58,7 +58,7 @@ class Watch:
         gated = tuple(gate_challengers(at, self._config))
         model = self._champion()
         watched = compare(model, at - timedelta(days=DRIFT_DAYS), at, self._config)
-        record_surges(self._engine, self._use_case, at, watched.lately.surges)
+        record_told(self._engine, self._use_case, at, watched.lately.told)
         quality = judge_quality(model, QUALITY_DAYS, at, self._config)
         events = [*([_drifted(model, watched)] if watched.alarm else []), *([_lost(model, quality, at)] if quality.alarm else [])]
         answers = tuple(Answer(event, respond_to(event, self._config)) for event in events)

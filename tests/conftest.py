@@ -1,11 +1,16 @@
 """Order of the tests (fast first) and the places that only some machines have."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import hypothesis
 import pytest
+from sqlalchemy import make_url, text
+
+from database import open_database
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -32,3 +37,24 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set OPORA_REAL_DATA to run this test")
     return folder
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """URL of an empty schema of this test's own; skips where `OPORA_TEST_POSTGRES_URL` names no PostgreSQL."""
+    url = os.environ.get("OPORA_TEST_POSTGRES_URL")
+    if not url:
+        pytest.skip("no PostgreSQL: set OPORA_TEST_POSTGRES_URL to run this test on it")
+    schema, server = f"test_{uuid4().hex}", open_database(url)
+    with server.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    yield make_url(url).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)
+    with server.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+    server.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database of this test's own: SQLite always, PostgreSQL where there is one."""
+    return f"sqlite:///{tmp_path / 'test.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Engine
 
 from bentos.serving.backend import Backend
 from bentos.serving.flow_runs import FlowRuns
 from clock import now
-from database import open_database
 from edge.errors import RequestRefused
 from monitoring.health import model_health
 
@@ -47,14 +44,10 @@ class IncomeHealth:
         self._backend = backend
         self._runs = runs
 
-    @cached_property
-    def _journal(self) -> Engine:
-        return open_database(self._backend.config.database("journal"))
-
     def last_day(self) -> Health:
         """The figures up to now."""
         until = now()
-        figures = model_health(self._journal, "income", until - _WINDOW, until)
+        figures = model_health(self._backend.journal_database, "income", until - _WINDOW, until)
         model = self._backend.champion.model() if self._backend.champion.ready else None
         return Health(
             requests=figures.requests,

@@ -9,8 +9,8 @@ from bentos.prescoring.decision import Prescorer
 from bentos.prescoring.form import ApplicationForm
 from bentos.prescoring.queue import MOST_FAILURES, Progress, Task, TaskQueue
 from bentos.serving.backend import Backend
-from database import open_database
 from edge.errors import RequestRefused
+from monitoring.rows import open_journal
 
 _PATIENCE = 10.0
 """Seconds that a synchronous caller waits for somebody else who is computing the same form."""
@@ -29,7 +29,7 @@ class Prescoring:
     def queue(self) -> TaskQueue:
         """The queue in the journal's database, opened when it is first needed."""
         config = self._backend.config
-        return TaskQueue(open_database(config.database("journal")), config.prescoring_lease_seconds)
+        return TaskQueue(open_journal(config), config.prescoring_lease_seconds)
 
     @property
     def ready(self) -> bool:

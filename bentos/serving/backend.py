@@ -6,6 +6,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bentos.champion import ChampionFollower
@@ -16,11 +17,13 @@ from edge.errors import RequestRefused
 from edge.keys import check_binding, check_clock, keys_path
 from features.online import OnlineStore
 from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow
+from monitoring.rows import open_journal
 from settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from sqlalchemy import Engine
 
     from registry.loading import LoadedModel
 
@@ -53,13 +56,18 @@ class Backend:
         self.champion = ChampionFollower(use_case, config, self._prepare)
         self._preparations: list[Callable[[LoadedModel], object]] = []
 
+    @cached_property
+    def journal_database(self) -> Engine:
+        """Where the journal lies, for whatever else reads or labels its rows; opened when it is first needed."""
+        return open_journal(self.config)
+
     def before_serving(self, prepare: Callable[[LoadedModel], object]) -> None:
         """Have `prepare` called with every version before it serves; a version for which it fails never does."""
         self._preparations.append(prepare)
 
     def start(self) -> None:
         """Open the databases and begin to follow the champion."""
-        self.journal = Journal(open_database(self.config.database("journal")))
+        self.journal = Journal(self.journal_database)
         self.online = OnlineStore(open_database(self.config.database("online")))
         self.shadow = Shadow(self.use_case, self.config, self.journal)
         self.champion.start()

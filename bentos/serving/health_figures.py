@@ -16,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from clock import now
-from database import open_database
 from edge.measurements import exposition
 from monitoring.health import ModelHealth, model_health
+from monitoring.rows import open_journal
 from settings import Settings
 
 WINDOW = timedelta(hours=1)
@@ -52,7 +52,7 @@ class HealthFigures:
 
     @cached_property
     def _journal(self) -> Engine:
-        return open_database(self._config.database("journal"))
+        return open_journal(self._config)
 
     def _current(self) -> bytes:
         with self._lock:

@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from bentos.serving.backend import Backend
 from bentos.serving.bodies import Body, ClientCode
 from clock import now
-from database import open_database
 from edge.errors import RequestRefused
 from monitoring.labels import Label, LabelsOutcome, record_labels
 
@@ -91,11 +90,8 @@ def add_labels(app: FastAPI, backend: Backend) -> None:
 
 
 def _recorded(backend: Backend, labels: list[Label]) -> LabelsOutcome:
-    engine = open_database(backend.config.database("journal"))
     try:
-        return record_labels(engine, labels)
+        return record_labels(backend.journal_database, labels)
     except SQLAlchemyError as error:
         message = "the journal's database does not take labels at the moment: send them again, what was kept is not kept twice"
         raise RequestRefused(503, "journal_unavailable", message, headers={"Retry-After": "1"}) from error
-    finally:
-        engine.dispose()

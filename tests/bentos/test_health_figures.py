@@ -57,7 +57,8 @@ def test_scrapes_within_a_minute_ask_the_journal_once(tmp_path: Path) -> None:
     assert 'opora_model_health_requests{use_case="fraud"} 1.0' in text_of(figures)
 
 
-def test_without_a_journal_the_other_figures_are_still_given(tmp_path: Path) -> None:
-    text = text_of(HealthFigures("fraud", Settings(var=tmp_path)))
+def test_while_the_journal_is_away_the_other_figures_are_still_given(tmp_path: Path) -> None:
+    away = "postgresql+psycopg://opora@127.0.0.1:1/opora"
+    text = text_of(HealthFigures("fraud", Settings(var=tmp_path, database_url=away)))
     assert "opora_model_health" not in text
     assert "opora_journal_queue_rows" in text

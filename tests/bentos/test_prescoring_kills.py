@@ -1,16 +1,14 @@
 """A form that was accepted is completed exactly once, whenever and however often its workers are killed."""
 
 import multiprocessing
-import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import orjson
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
 
 from bentos.prescoring import worker as prescoring_worker
 from bentos.prescoring.form import ApplicationForm
@@ -27,24 +25,12 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of a bank of its own, with a lease that the test can wait for."""
     bank = Settings(var=tmp_path, prescoring_lease_seconds=0.6, champion_poll_seconds=0.1, shadow_share=0)
     if request.param == "sqlite":
-        yield bank
-        return
-    server_url = os.environ.get("OPORA_TEST_POSTGRES_URL")
-    if not server_url:
-        pytest.skip("no PostgreSQL: set OPORA_TEST_POSTGRES_URL to run this test on it")
-    schema, server = f"kills_{uuid4().hex}", open_database(server_url)
-    with server.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    options = {"options": f"-csearch_path={schema}"}
-    url = make_url(server_url).update_query_dict(options).render_as_string(hide_password=False)
-    yield bank.model_copy(update={"database_url": url})
-    with server.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    server.dispose()
+        return bank
+    return bank.model_copy(update={"database_url": request.getfixturevalue("postgres_url")})
 
 
 def held(engine: Engine) -> bool:

@@ -1,46 +1,27 @@
 """Promises of the durable queue: accepted once, computed by one, kept with its journal row or not at all."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, func, make_url, select, text
+from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 
 from bentos.prescoring.queue import MOST_FAILURES, Task, TaskQueue
 from clock import now
-from database import open_database
-from monitoring.journal import Journal
-from monitoring.rows import JOURNAL, JournalRow
+from monitoring.rows import JOURNAL, JournalRow, open_journal
+from settings import Settings
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
     """An empty database with a journal, of this test's own."""
-    url, schema = f"sqlite:///{tmp_path / 'journal.db'}", None
-    if request.param == "postgresql":
-        server_url = os.environ.get("OPORA_TEST_POSTGRES_URL")
-        if not server_url:
-            pytest.skip("no PostgreSQL: set OPORA_TEST_POSTGRES_URL to run this test on it")
-        schema, server = f"queue_{uuid4().hex}", open_database(server_url)
-        with server.begin() as connection:
-            connection.execute(text(f"CREATE SCHEMA {schema}"))
-        options = {"options": f"-csearch_path={schema}"}
-        url = make_url(server_url).update_query_dict(options).render_as_string(hide_password=False)
-    engine = open_database(url)
-    Journal(engine).close()
+    engine = open_journal(Settings(database_url=database_url))
     yield engine
     engine.dispose()
-    if schema is not None:
-        with server.begin() as connection:
-            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-        server.dispose()
 
 
 def row(score_id: str | None = None) -> JournalRow:

@@ -1,13 +1,10 @@
 """Where recommendations and push texts lie: a run is in force all at once or not at all, on SQLite and PostgreSQL."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
-from uuid import uuid4
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine
 
 from bentos.recommendation.pages import OnlinePages
 from bentos.recommendation.store import RecommendationStore, RunGone, Stored, StoredPush
@@ -16,27 +13,12 @@ from features.last_month import LAST_MONTH
 from features.online import OnlineStore
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
     """An empty online database of this test's own."""
-    if request.param == "sqlite":
-        yield open_database(f"sqlite:///{tmp_path / 'online.db'}")
-        return
-    url = os.environ.get("OPORA_TEST_POSTGRES_URL")
-    if not url:
-        pytest.skip("no PostgreSQL: set OPORA_TEST_POSTGRES_URL to run this test on it")
-    schema = f"online_{uuid4().hex}"
-    server = open_database(url)
-    with server.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    engine = open_database(
-        make_url(url).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(hide_password=False)
-    )
+    engine = open_database(database_url)
     yield engine
     engine.dispose()
-    with server.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    server.dispose()
 
 
 STORED = Stored("1", 1, "Ипотека", 5.0, 0.5, "{}", "s")

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
+from monitoring.estimation import Estimated, NotEstimable
 from monitoring.journal import Journal, JournalRow
 from monitoring.labels import Label
+from monitoring.quality import estimated, scores_of
 from registry.encoding import ModelColumn
 from registry.loading import LoadedModel
 from registry.outputs import Output
@@ -55,6 +57,12 @@ def journalled(engine: Engine, since: datetime, seed: int, power: float = 1.0, r
     with Journal(engine) as journal:
         journal.write(scores)
     return [Label(float(y), row.score_id, labelled_at=row.ts + MONTH) for y, row in zip(label, scores, strict=True)]
+
+
+def expected(engine: Engine, version: Scorer, config: Settings = CONFIG) -> Estimated | NotEstimable:
+    """The estimate of the newest month, for a version that is known as the third."""
+    scores = scores_of(engine, "fraud", "3", NOW - MONTH, NOW, 1)
+    return estimated(engine, "fraud", "3", scores, NOW, version, config)
 
 
 def model() -> LoadedModel:

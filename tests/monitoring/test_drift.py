@@ -11,7 +11,7 @@ import pytest
 
 from clock import now
 from monitoring.columns import METHOD_NAMES, pair_columns
-from monitoring.drift import MISSING, DriftLimits, DriftOutcome, Model, NothingToCompare, drift_report
+from monitoring.drift import GROWING, MISSING, DriftLimits, DriftOutcome, Model, NothingToCompare, drift_report
 from settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +111,22 @@ def test_what_callers_may_leave_out_is_not_missed() -> None:
     current = rows(1000, 2).drop(columns="age")
     strict, lenient = compare(current), compare(current, Model(FEATURES, ["prediction_fraud"], optional=["age"]))
     assert (strict.drifted, lenient.drifted) == (("age",), ())
+
+
+@pytest.mark.parametrize(("passed", "drifted"), [(3.0, ()), (-3.0, ("balance",))])
+def test_what_grows_as_time_passes_drifts_only_when_it_becomes_smaller(passed: float, drifted: tuple[str, ...]) -> None:
+    current = rows(1000, 2)
+    current["balance"] += passed * 1e6
+    assert compare(current).drifted == ("balance",)
+    grown = compare(current, Model(FEATURES, ["prediction_fraud"], growing=["balance"]))
+    assert grown.drifted == drifted
+    assert [column.column for column in grown.features if GROWING in column.method] == ["balance"]
+
+
+def test_new_clients_beside_old_ones_drift_though_the_old_ones_grow() -> None:
+    current = rows(1000, 2)
+    current["balance"] = np.where(current.index % 3 == 0, -4e6, current["balance"] + 3e6)
+    assert compare(current, Model(FEATURES, ["prediction_fraud"], growing=["balance"])).drifted == ("balance",)
 
 
 def test_constant_and_empty_columns_are_judged_too(quiet: DriftOutcome) -> None:

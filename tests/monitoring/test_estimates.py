@@ -1,5 +1,6 @@
 """Estimates over the journal: what they learn from, when they are refused, and how they are judged later."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -14,20 +15,30 @@ from monitoring.journal import Journal, JournalRow
 from monitoring.labels import record_labels
 from monitoring.loss import reference_quality
 from monitoring.maturity import matured_window
-from monitoring.quality import estimated, realised
+from monitoring.quality import realised, scores_of
+from monitoring.rows import create_tables
+from monitoring.standing import record_told
+from monitoring.surges import Surge
 from registry.scorer import Scorer
-from tests.monitoring.frauds import CONFIG, MONTH, NOW, drawn, journalled, scorer
+from tests.monitoring.frauds import CONFIG, MONTH, NOW, drawn, expected, journalled, scorer
 
 
 @pytest.fixture
 def engine(database_url: str) -> Engine:
-    return open_database(database_url)
+    engine = open_database(database_url)
+    create_tables(engine)
+    return engine
+
+
+def beside(engine: Engine, use_case: str) -> dict[str, float]:
+    scores = scores_of(engine, use_case, "3", NOW - MONTH, NOW, 1)
+    return companions(engine, use_case, scores, (NOW - 2 * MONTH, NOW - MONTH), scorer(), "3", CONFIG)
 
 
 def test_an_estimate_is_judged_once_by_what_is_realised_later(engine: Engine) -> None:
     labels = journalled(engine, NOW - MONTH, 2)
     window = NOW - MONTH, NOW
-    found = estimated(engine, "fraud", "3", *window, scorer(), CONFIG)
+    found = expected(engine, scorer())
     assert isinstance(found, Estimated)
     for estimate in (found, Estimated("pr_auc", 0, 0, 0, 500)):  # one made after the fact does not replace the first
         record_estimate(engine, "fraud", "3", *window, estimate)
@@ -45,7 +56,7 @@ def test_an_estimate_is_judged_once_by_what_is_realised_later(engine: Engine) ->
 def test_probabilities_that_newest_labels_contradict_are_not_estimable(engine: Engine) -> None:
     record_labels(engine, journalled(engine, NOW - 3 * MONTH, 3, power=2.0))
     journalled(engine, NOW - MONTH, 4, power=2.0)
-    found = estimated(engine, "fraud", "3", NOW - MONTH, NOW, scorer(), CONFIG)
+    found = expected(engine, scorer())
     assert isinstance(found, NotEstimable)
     assert "not calibrated" in found.reason
     record_estimate(engine, "fraud", "3", NOW - MONTH, NOW, found)
@@ -55,27 +66,55 @@ def test_probabilities_that_newest_labels_contradict_are_not_estimable(engine: E
 def test_labels_that_came_before_their_time_teach_nothing(engine: Engine) -> None:
     early = [label for label in journalled(engine, NOW - MONTH, 5) if label.label == 1]  # frauds are reported first
     record_labels(engine, early)
-    assert isinstance(estimated(engine, "fraud", "3", NOW - MONTH, NOW, scorer(), CONFIG), Estimated)
+    assert isinstance(expected(engine, scorer()), Estimated)
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "unknown", "given"),
+    [
+        (8_000, 1.0, 0.0, True),
+        (8_000, 0.6, 0.0, True),
+        (150, 1.0, 0.0, False),
+        (2_000, 0.0, 0.0, False),
+        (8_000, 1.0, 0.1, False),
+    ],
+    ids=["harmless", "harmless so far", "too few labels", "no labels", "a campaign"],
+)
+def test_after_a_surge_nothing_is_estimated_until_labels_bear_the_scores_out(
+    engine: Engine, rows: int, share: float, unknown: float, given: bool
+) -> None:
+    surge = Surge("x", "above 2", 0.01, 0.03, 9.0)
+    record_told(engine, "fraud", NOW - MONTH + timedelta(days=2), [surge])
+    rng = np.random.default_rng(9)
+    labels = journalled(engine, NOW - MONTH, 9, rows=rows)
+    known = [label for label in labels if rng.random() < share]
+    struck = [replace(label, label=1.0) if rng.random() < unknown else label for label in known]
+    record_labels(engine, struck)
+    config = CONFIG.model_copy(update={"drift_surge": 0.03})
+    found = expected(engine, scorer(), config)
+    assert isinstance(found, Estimated) == given
+    if isinstance(found, NotEstimable):
+        assert surge.sentence in found.reason
 
 
 @pytest.mark.parametrize("version", [scorer(power=2.0), scorer(labelled=False)])
 def test_a_version_that_cannot_be_believed_or_checked_is_not_estimable(engine: Engine, version: Scorer) -> None:
     journalled(engine, NOW - MONTH, 6)
-    assert isinstance(estimated(engine, "fraud", "3", NOW - MONTH, NOW, version, CONFIG), NotEstimable)
+    assert isinstance(expected(engine, version), NotEstimable)
 
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_an_empty_window_and_one_of_a_row_say_so(engine: Engine, rows: int) -> None:
     journalled(engine, NOW - MONTH, 6, rows=rows)
-    found = estimated(engine, "fraud", "3", NOW - MONTH, NOW, scorer(), CONFIG)
+    found = expected(engine, scorer())
     assert isinstance(found, NotEstimable)
     assert reference_quality("fraud", scorer(labelled=False)) is None
 
 
 def test_the_alert_rate_stands_beside_the_review_capacity(engine: Engine) -> None:
-    assert companions(engine, "fraud", NOW - MONTH, NOW, scorer(), "3", CONFIG) == {}
+    assert beside(engine, "fraud") == {}
     journalled(engine, NOW - MONTH, 7)
-    found = companions(engine, "fraud", NOW - MONTH, NOW, scorer(), "3", CONFIG)
+    found = beside(engine, "fraud")
     assert found == {"alert rate": pytest.approx(np.mean(drawn(500, 7)[1] > 0.8)), "review capacity": CONFIG.review_capacity}
 
 
@@ -97,7 +136,7 @@ def test_the_fairness_gap_is_the_greatest_between_groups_of_enough_clients(engin
     ]
     with Journal(engine) as journal:
         journal.write(rows)
-    found = companions(engine, "prescoring", NOW - MONTH, NOW, scorer(), "3", CONFIG)
+    found = beside(engine, "prescoring")
     assert found == {"fairness gap": pytest.approx(0.4), "four-fifths ratio": pytest.approx(0.5)}
 
 

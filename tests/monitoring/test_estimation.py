@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from monitoring.estimation import Estimated, NotEstimable, Rows, expected_metric
+from monitoring.recalibration import recalibrate
 from registry.metrics import METRICS
 
 WINDOWS = int(os.environ.get("OPORA_TEST_WINDOWS", "25"))
@@ -25,7 +26,7 @@ def stated(features: np.ndarray) -> np.ndarray:
 def binary(rows: int, shift: float, rng: np.random.Generator, power: float = 1.0) -> Rows:
     features = rng.normal(0, 1, (rows, 4)) + np.array([shift, -shift / 2, 0, 0])
     labels = (rng.random(rows) < chances(features)).astype(float)
-    return Rows(features, {"fraud": stated(features) ** power}, {"fraud": labels})
+    return Rows(features, {"fraud": stated(features) ** power}, {"fraud": labels}, np.arange(rows))
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "pr_auc", "log_loss"])
@@ -51,10 +52,21 @@ def test_a_deliberately_miscalibrated_model_is_not_estimable(power: float) -> No
     assert "not calibrated" in found.reason
 
 
+def test_many_rows_of_one_client_tell_no_more_than_one_of_them() -> None:
+    rows = binary(400, 0, np.random.default_rng(4))
+    given = rows.predictions["fraud"], rows.labels["fraud"], np.ones(400)
+    once = recalibrate(*given, rows.clients, bends=False)
+    many = [np.repeat(one, 5) for one in given]
+    again = recalibrate(*many, np.repeat(rows.clients, 5), bends=False)
+    others = recalibrate(*many, np.arange(2000), bends=False)
+    np.testing.assert_allclose(np.diag(again.covariance), np.diag(once.covariance), rtol=0.05)
+    np.testing.assert_allclose(np.diag(others.covariance), np.diag(once.covariance) / 5, rtol=0.05)
+
+
 def test_too_few_labels_scores_or_classes_are_not_estimable() -> None:
     rng = np.random.default_rng(3)
     many, few = binary(2000, 0, rng), binary(20, 0, rng)
-    one_class = Rows(many.matrix, many.predictions, {"fraud": np.zeros(2000)})
+    one_class = Rows(many.matrix, many.predictions, {"fraud": np.zeros(2000)}, many.clients)
     for known, window in ((few, many), (many, few), (one_class, many)):
         assert isinstance(expected_metric(METRICS["pr_auc"], "pr_auc", known, window, 1), NotEstimable)
 

@@ -11,8 +11,8 @@ from monitoring.estimation import Estimated
 from monitoring.journal import Journal, JournalRow
 from monitoring.labels import record_labels
 from monitoring.panels import panels_of
-from monitoring.quality import estimated, realised
-from tests.monitoring.frauds import CONFIG, MONTH, NOW, journalled, model, scorer
+from monitoring.quality import realised
+from tests.monitoring.frauds import CONFIG, MONTH, NOW, expected, journalled, model, scorer
 
 DAY = timedelta(days=1)
 WINDOW = NOW - DAY, NOW
@@ -82,10 +82,10 @@ def test_quality_tells_the_realised_metric_the_estimate_and_what_stands_beside(e
     journalled(engine, NOW - MONTH, 3)
     found = figures.quality(model(), engine, NOW - MONTH, NOW, CONFIG)
     known = realised(engine, "fraud", "3", NOW - 2 * MONTH, NOW - MONTH)
-    expected = estimated(engine, "fraud", "3", NOW - MONTH, NOW, scorer(), CONFIG)
-    assert isinstance(expected, Estimated)
+    estimate = expected(engine, scorer())
+    assert isinstance(estimate, Estimated)
     assert (found["realised"], found["realised low"], found["realised high"]) == (known.value, known.low, known.high)
-    assert (found["estimated"], found["estimated low"], found["estimated high"]) == (expected.value, expected.low, expected.high)
+    assert (found["estimated"], found["estimated low"], found["estimated high"]) == (estimate.value, estimate.low, estimate.high)
     assert {"alert rate", "review capacity"} < set(found)
 
 

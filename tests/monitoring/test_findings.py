@@ -56,6 +56,14 @@ def test_an_all_missing_column_is_drift_and_named_as_empty() -> None:
     assert set(outcome.drifted) == {"balance", "city"}
 
 
+def test_a_few_rows_without_a_value_that_is_nearly_always_missing_are_no_finding() -> None:
+    reference = rows(1500, 1)
+    reference["balance"] = reference["balance"].where(reference.index % 50 == 0)
+    current = rows(120, 2).assign(balance=np.nan)
+    assert ("empty", "balance") not in kinds(compare(current, reference))
+    assert ("empty", "balance") in kinds(compare(rows(1000, 2).assign(balance=np.nan), reference))
+
+
 def test_a_changed_schema_is_told_column_by_column() -> None:
     current = rows(500, 2).drop(columns="balance").assign(amount="12,5", kind="new")
     outcome = compare(current)

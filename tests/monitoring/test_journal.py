@@ -3,9 +3,6 @@
 import asyncio
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,11 +23,12 @@ from sqlalchemy import Engine, make_url, text
 
 from clock import now
 from database import NotDurable, open_database
+from identifiers import new_ids
 from monitoring.batches import layout_of
 from monitoring.journal import Journal, JournalBatch, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
-from monitoring.rows import JOURNAL, new_score_ids
+from monitoring.rows import JOURNAL
+from tests.monitoring.killed import WAYS, acknowledged
 
-ROOT = Path(__file__).parents[2]
 DAY = timedelta(days=1)
 
 
@@ -52,7 +50,7 @@ def batch(rows: int, **fields: object) -> JournalBatch:
         "scores": [index / rows for index in range(rows)],
         "decisions": ["low", "medium", "high"] * (rows // 3) + ["low"] * (rows % 3),
         "client_ids": [None if index % 4 == 0 else f"Клиент {index}" for index in range(rows)],
-        "score_ids": new_score_ids(rows),
+        "score_ids": new_ids(rows),
         "model_version": "3",
         "latency_ms": 1.5,
     }
@@ -91,6 +89,12 @@ def locked(engine: Engine) -> Iterator[object]:
     with engine.begin() as connection:
         connection.execute(text(lock))
         yield connection
+
+
+def until_pending(journal: Journal, rows: int) -> None:
+    """Wait until so many rows were let in and are not written yet."""
+    with journal._changed:
+        journal._changed.wait_for(lambda: journal.pending == rows)
 
 
 @contextmanager
@@ -212,7 +216,7 @@ def test_rows_of_several_layouts_are_read_together_and_by_another_process(engine
 
 
 def test_of_a_large_batch_that_the_database_refuses_nothing_is_kept(engine: Engine) -> None:
-    ids = new_score_ids(2500)
+    ids = new_ids(2500)
     with Journal(engine) as journal:
         journal.write([row(score_id=ids[-1])])
         with pytest.raises(JournalNotWritten):
@@ -232,9 +236,9 @@ def test_the_names_of_features_are_stored_once(engine: Engine) -> None:
 
 
 def test_score_ids_are_unique_uuids_that_grow_with_time() -> None:
-    first, second = new_score_ids(1000), []
+    first, second = new_ids(1000), []
     time.sleep(0.002)
-    second = new_score_ids(1000)
+    second = new_ids(1000)
     assert len({*first, *second}) == 2000
     assert {UUID(one).version for one in first} == {7}
     assert {UUID(one).variant for one in first} == {RFC_4122}
@@ -276,7 +280,8 @@ def test_a_full_queue_makes_awaiting_callers_wait_in_order_and_then_says_so(engi
     async def overfill(journal: Journal) -> tuple[list[JournalRow], list[BaseException | None]]:
         with locked(engine):
             first = asyncio.create_task(journal.write_async(batch(5)))
-            await asyncio.sleep(0.1)
+            while journal.pending != 5:
+                await asyncio.sleep(0.001)
             started = time.monotonic()
             refused = await asyncio.gather(journal.write_async([row()]), return_exceptions=True)
             assert time.monotonic() - started >= 1.5
@@ -358,9 +363,7 @@ def test_rows_that_wait_are_a_figure_which_comes_back_whether_they_are_kept_or_n
             writers += [threading.Thread(target=journal.write, args=([row(), row()],))]
             for writer in writers:
                 writer.start()
-            deadline = time.monotonic() + 10
-            while waiting() != before + 5 and time.monotonic() < deadline:
-                time.sleep(0.001)
+            until_pending(journal, 5)
             assert waiting() == before + 5
         for writer in writers:
             writer.join()
@@ -393,7 +396,7 @@ def test_a_full_queue_makes_callers_wait_and_then_says_so_and_drops_nothing(engi
             threads = [threading.Thread(target=journal.write, args=([one],)) for one in accepted]
             for thread in threads:
                 thread.start()
-            time.sleep(0.2)
+            until_pending(journal, 5)
             started = time.monotonic()
             with pytest.raises(JournalFull, match="room for 5"):
                 journal.write([row()])
@@ -418,7 +421,7 @@ def test_a_write_error_reaches_every_caller_of_the_batch_and_the_journal_lives_o
         with locked(engine) as connection:
             callers = threading.Thread(target=lambda: errors.extend(in_threads([lambda: journal.write([row()])] * 3)))
             callers.start()
-            time.sleep(0.2)
+            until_pending(journal, 3)
             connection.execute(text("ALTER TABLE journal RENAME TO away"))
         callers.join()
         assert [type(error) for error in errors] == [JournalNotWritten] * 3
@@ -437,7 +440,7 @@ def test_a_bad_row_costs_only_its_own_caller_and_the_error_quotes_no_values(engi
             work = [lambda: journal.write([row(), twice]), *[lambda: journal.write([row()])] * 3]
             callers = threading.Thread(target=lambda: results.extend(in_threads(work)))
             callers.start()
-            time.sleep(0.2)
+            until_pending(journal, 5)
         callers.join()
         found = journal.window("fraud", now() - DAY, now() + DAY)
     assert [type(error) for error in results] == [JournalNotWritten, *[type(None)] * 3]
@@ -451,7 +454,7 @@ def test_closing_writes_what_waits_and_then_refuses(engine: Engine) -> None:
     with locked(engine):
         for caller in callers:
             caller.start()
-        time.sleep(0.2)
+        until_pending(journal, 4)
     journal.close()
     for caller in callers:
         caller.join()
@@ -469,77 +472,13 @@ def test_services_that_start_together_make_the_table_once(database_url: str) -> 
         one.dispose()
 
 
-KILLED = {
-    "threads": """
-import sys, threading
-from database import NotDurable, open_database
-from monitoring.journal import Journal, JournalRow
-journal = Journal(open_database(sys.argv[1]))
-def go():
-    while True:
-        row = JournalRow("fraud", "api", {"amount": 1.0}, {"fraud": 0.5}, "1", 1.0)
-        journal.write([row])
-        sys.stdout.write(row.score_id + "\\n")
-        sys.stdout.flush()
-for _ in range(4):
-    threading.Thread(target=go).start()
-""",
-    "awaiting": """
-import asyncio, sys
-from database import open_database
-from monitoring.journal import Journal, JournalRow
-journal = Journal(open_database(sys.argv[1]))
-async def go():
-    while True:
-        row = JournalRow("fraud", "api", {"amount": 1.0}, {"fraud": 0.5}, "1", 1.0)
-        await journal.write_async([row])
-        sys.stdout.write(row.score_id + "\\n")
-        sys.stdout.flush()
-async def main():
-    await asyncio.gather(*(go() for _ in range(4)))
-asyncio.run(main())
-""",
-    "batches": """
-import asyncio, sys
-import numpy as np
-from database import open_database
-from monitoring.journal import Journal, JournalBatch
-from monitoring.batches import layout_of
-from monitoring.rows import new_score_ids
-journal = Journal(open_database(sys.argv[1]))
-async def main():
-    while True:
-        ids = new_score_ids(20)
-        layout, features = layout_of(("amount", "hour")), np.ones((20, 2))
-        rows = JournalBatch("fraud", "api", layout, features, "fraud", [0.5] * 20, ["low"] * 20, [None] * 20, ids, "1", 1.0)
-        await journal.write_async(rows)
-        sys.stdout.write("".join(one + "\\n" for one in ids))
-        sys.stdout.flush()
-asyncio.run(main())
-""",
-}
-
-
-@pytest.mark.parametrize("kind", list(KILLED))
-def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str, kind: str) -> None:
-    acknowledged: set[str] = set()
-    for _ in range(5):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", KILLED[kind], database_url],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert writer.stdout
-        lines = [writer.stdout.readline() for _ in range(random.randint(1, 50))]
-        writer.send_signal(signal.SIGKILL)
-        lines += writer.stdout.readlines()
-        writer.wait()
-        acknowledged |= {line.strip() for line in lines if len(line) == 33}
+@pytest.mark.parametrize("way", list(WAYS))
+def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str, way: str) -> None:
+    told = {score_id for _ in range(5) for score_id in acknowledged(way, database_url, random.randint(1, 50))}
     with Journal(open_database(database_url)) as journal:
         found = set(journal.window("fraud", now() - DAY, now() + DAY).score_id)
-    assert acknowledged
-    assert acknowledged <= found
+    assert told
+    assert told <= found
 
 
 @pytest.mark.parametrize(

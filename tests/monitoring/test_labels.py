@@ -8,7 +8,8 @@ from sqlalchemy import Engine, select
 
 from database import open_database
 from monitoring.journal import Journal, JournalRow
-from monitoring.labels import ASIDE, LABELS, Label, LabelsOutcome, record_labels
+from monitoring.labels import Label, LabelsOutcome, record_labels
+from monitoring.rows import LABELS, LABELS_ASIDE
 
 AT = datetime(2026, 5, 31, 23, 30, tzinfo=UTC)
 LATER = AT + timedelta(days=30)
@@ -45,7 +46,7 @@ def kept(engine: Engine) -> dict[tuple[str, str], float]:
 
 def reasons(engine: Engine) -> list[str]:
     with engine.connect().execution_options(read_only=True) as connection:
-        return sorted(connection.execute(select(ASIDE.c.reason)).scalars())
+        return sorted(connection.execute(select(LABELS_ASIDE.c.reason)).scalars())
 
 
 def test_a_label_joins_its_score_and_a_second_sending_changes_nothing(engine: Engine) -> None:
@@ -108,3 +109,12 @@ def test_more_labels_than_one_transaction_takes_all_join(engine: Engine) -> None
     outcome = record_labels(engine, [Label(index % 2, f"many{index}", labelled_at=LATER) for index in range(1100)])
     assert outcome == LabelsOutcome(joined=1100)
     assert len(kept(engine)) == 1100
+
+
+def test_a_label_joins_more_scores_than_a_statement_takes_parameters(engine: Engine) -> None:
+    scores = 66_000  # PostgreSQL takes 65,535
+    with Journal(engine, capacity=scores) as journal:
+        journal.write([row(f"busy{index}", "income", client_id="8") for index in range(scores)])
+    label = Label(300_000, client_id="8", month="2026-05", labelled_at=LATER)
+    assert record_labels(engine, [label]) == LabelsOutcome(joined=scores)
+    assert record_labels(engine, [label]) == LabelsOutcome(duplicates=scores)

@@ -9,18 +9,19 @@ import pytest
 from sqlalchemy import Engine
 
 from clock import now
-from database import open_database
 from monitoring.journal import Journal, JournalRow
 from monitoring.labels import Label, record_labels
 from monitoring.live import Live, live
+from monitoring.rows import open_journal
 from registry.metrics import METRICS
+from settings import Settings
 
 SINCE, UNTIL = now() - timedelta(hours=1), now() + timedelta(hours=1)
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = open_database(database_url)
+    engine = open_journal(Settings(database_url=database_url))
     yield engine
     engine.dispose()
 

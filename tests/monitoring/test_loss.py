@@ -14,7 +14,7 @@ from monitoring.drift import DriftLimits
 from monitoring.estimation import Estimated, NotEstimable
 from monitoring.journal import Journal, JournalRow
 from monitoring.loss import reference_quality, relative_loss
-from monitoring.quality import Realised
+from monitoring.quality import Realised, scores_of
 from monitoring.watch import watch
 from registry.encoding import ModelColumn
 from registry.loading import LoadedModel
@@ -104,7 +104,7 @@ def test_a_version_is_compared_as_it_is_served(database_url: str) -> None:
     with Journal(engine) as journal:
         sample = journal.sample("fraud", "3", NOW - MONTH, NOW, 10_000, 1)
     naive = watch(version, sample, DriftLimits(), NOW)
-    fair = watch(as_served(version, engine, NOW - MONTH, NOW, 1), sample, DriftLimits(), NOW)
+    fair = watch(as_served(version, sample.frame, 1), sample, DriftLimits(), NOW)
     assert naive.alarm
     assert not fair.alarm
 
@@ -114,15 +114,15 @@ def test_as_many_rows_of_the_reference_lack_it_as_of_the_window(database_url: st
     engine = open_database(database_url)
     served(engine, share)
     version = with_destination()
-    reference = as_served(version, engine, NOW - MONTH, NOW, 1).scorer.reference
+    reference = as_served(version, scores_of(engine, "fraud", "3", NOW - MONTH, NOW, 1), 1).scorer.reference
     assert reference["destination"].isna().mean() == pytest.approx(share, abs=0.06)
     kept = reference["destination"].notna()
     pd.testing.assert_frame_equal(reference[kept], version.scorer.reference[kept])
     np.testing.assert_allclose(reference["prediction_fraud"], version.scorer.predict(reference)["fraud"])
 
 
-def test_a_version_that_needs_all_it_learned_from_is_left_as_it_is(database_url: str) -> None:
+def test_a_version_that_needs_all_it_learned_from_is_left_as_it_is() -> None:
     version = model()
-    assert as_served(version, open_database(database_url), NOW - MONTH, NOW, 1) is version
+    assert as_served(version, pd.DataFrame({"feature_x": [1.0]}), 1) is version
     whole = with_destination().scorer
     assert without(whole, ["destination"], 0.0, 1) is whole

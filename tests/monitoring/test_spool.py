@@ -3,10 +3,7 @@
 import asyncio
 import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,16 +17,17 @@ from sqlalchemy import Engine, text
 
 from clock import now
 from database import open_database
+from identifiers import new_ids
 from monitoring.batches import JournalBatch, layout_of
 from monitoring.draining import adopt, drain, folder_of, open_spool, reading
 from monitoring.health import model_health
 from monitoring.insertion import SqliteWriter
 from monitoring.journal import Journal, JournalRow
 from monitoring.labels import Label, record_labels
-from monitoring.rows import Record, create_tables, new_score_ids
+from monitoring.rows import Record, create_tables
 from monitoring.spool import Place, Spool, frames
+from tests.monitoring.killed import acknowledged
 
-ROOT = Path(__file__).parents[2]
 DAY = timedelta(days=1)
 LAYOUT = layout_of(("amount", "hour"))
 
@@ -42,7 +40,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def batch(rows: int = 1) -> JournalBatch:
-    ids = new_score_ids(rows)
+    ids = new_ids(rows)
     features = np.array([[1.0, np.nan]] * rows)
     return JournalBatch("fraud", "api", LAYOUT, features, "fraud", [0.5] * rows, ["low"] * rows, ["Клиент"] * rows, ids, "1", 1.5)
 
@@ -220,47 +218,13 @@ def test_a_database_that_never_heard_of_a_spool_takes_its_rows(engine: Engine, f
     assert spools(engine) == []
 
 
-KILLED = """
-import asyncio, sys
-import numpy as np
-from database import open_database
-from monitoring import journal as module
-from monitoring.batches import JournalBatch, layout_of
-from monitoring.rows import new_score_ids
-module._GATHER_SECONDS = 0.001
-journal = module.Journal(open_database(sys.argv[1]))
-async def main():
-    while True:
-        ids = new_score_ids(3)
-        layout, features = layout_of(("amount", "hour")), np.ones((3, 2))
-        rows = JournalBatch("fraud", "api", layout, features, "fraud", [0.5] * 3, ["low"] * 3, [None] * 3, ids, "1", 1.0)
-        await journal.write_async(rows)
-        sys.stdout.write("".join(one + "\\n" for one in ids))
-        sys.stdout.flush()
-asyncio.run(main())
-"""
-
-
 def test_p10_killed_while_rows_are_moved_each_is_there_exactly_once(engine: Engine) -> None:
-    acknowledged: list[str] = []
-    for _ in range(3):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(engine.url)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert writer.stdout
-        lines = [writer.stdout.readline() for _ in range(random.randint(20, 600))]
-        writer.send_signal(signal.SIGKILL)
-        lines += writer.stdout.readlines()
-        writer.wait()
-        acknowledged += [line.strip() for line in lines if len(line) == 33]
+    told = {score_id for _ in range(3) for score_id in acknowledged("batches", str(engine.url), random.randint(20, 600), 0.001)}
     assert spools(engine), "nothing was left behind: the spool was not used"
     with Journal(engine):
         pass
     ids = kept(engine)
-    assert set(acknowledged) <= set(ids)
+    assert told <= set(ids)
     assert len(ids) == len(set(ids))
     assert spools(engine) == []
 

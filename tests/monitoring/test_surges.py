@@ -9,9 +9,7 @@ import pytest
 
 from clock import now
 from database import open_database
-from monitoring.estimation import NotEstimable
-from monitoring.quality import estimated
-from monitoring.standing import record_surges, told_before, unexplained
+from monitoring.standing import newest_told, record_told, told_before
 from monitoring.surges import Surge, surges
 from settings import Settings
 
@@ -96,13 +94,14 @@ def test_nothing_is_estimated_until_the_labels_of_a_surge_have_come(database_url
     config = Settings(var=tmp_path, label_maturity_days={"fraud": 120})
     engine = open_database(database_url)
     at = now()
-    record_surges(engine, "fraud", at, [Surge("amount", "up to 1,300", 0.005, 0.03, 9.0)])
-    record_surges(engine, "fraud", at, [Surge("amount", "up to 1,300", 0.005, 0.03, 9.0)])
+    record_told(engine, "fraud", at, [Surge("amount", "up to 1,300", 0.005, 0.03, 9.0)])
+    record_told(engine, "fraud", at, [Surge("amount", "up to 1,300", 0.005, 0.03, 9.0)])
     assert told_before(engine, "fraud", at - timedelta(days=1), at + timedelta(seconds=1)) == {"amount"}
     assert told_before(engine, "income", at - timedelta(days=1), at + timedelta(seconds=1)) == set()
-    assert "amount up to 1,300" in unexplained(engine, "fraud", at + timedelta(days=119), config)
-    assert not unexplained(engine, "fraud", at + timedelta(days=121), config)
-    assert not unexplained(engine, "fraud", at - timedelta(days=1), config)
-    answer = estimated(engine, "fraud", "1", at - timedelta(days=7), at + timedelta(days=1), config=config)
-    assert isinstance(answer, NotEstimable)
-    assert "only labels can tell" in answer.reason
+    told = newest_told(engine, "fraud", at + timedelta(days=119), config)
+    assert told is not None
+    assert told.at == at
+    assert "amount up to 1,300" in told.reason
+    assert "only labels can tell" in told.reason
+    assert newest_told(engine, "fraud", at + timedelta(days=121), config) is None
+    assert newest_told(engine, "fraud", at - timedelta(days=1), config) is None

@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from database import open_database
-from monitoring.labels import LABELS
-from monitoring.rows import JOURNAL
+from monitoring.rows import JOURNAL, LABELS
 from settings import PROJECT
 
 pytestmark = pytest.mark.integration

@@ -11,6 +11,7 @@ from flows.quality import QualityResult
 from flows.respond import Gated, RespondRequest, Response
 from monitoring.estimates import Coverage
 from monitoring.estimation import NotEstimable
+from monitoring.findings import Finding
 from monitoring.lately import NOTHING, Lately
 from monitoring.quality import Realised
 from monitoring.surges import Surge
@@ -105,6 +106,13 @@ def test_a_day_is_told_in_words() -> None:
     assert told.startswith(" 20 2026-01-25")
     for part in ("surge", "promoted: better", "drift: wait: the cool-down runs", "amount up to 1,300"):
         assert part in told
+
+
+def test_a_broken_column_is_told_before_what_follows_from_it() -> None:
+    stuck = Finding("constant", "amount", "amount has one value only")
+    told = day(20, replace(SURGED, broken=(stuck,))).line.splitlines()
+    assert told[0].endswith("broken: amount, surge")
+    assert told[1].strip() == stuck.sentence
 
 
 def test_a_scenario_sees_nothing_of_the_bank_outside(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
