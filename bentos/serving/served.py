@@ -12,8 +12,6 @@ from bentos.serving.backend import Backend
 from bentos.serving.lean import without_scikit_learn
 
 _PR_SET_PDEATHSIG = 1
-_SWITCH_SECONDS = 0.0005
-"""A request waits no longer for a thread that moves journal rows or writes down what a challenger said; Python's own is 5 ms."""
 
 
 def end_with_supervisor() -> None:
@@ -38,7 +36,6 @@ class Served:
         """Open the databases and follow the champion."""
         end_with_supervisor()
         without_scikit_learn()
-        sys.setswitchinterval(_SWITCH_SECONDS)
         self.backend.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
