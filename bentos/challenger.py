@@ -89,7 +89,7 @@ class Challenger:
         """
         asking: Any = self._process.stdin
         try:
-            asking.write(orjson.dumps(rows, default=_missing, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+            asking.write(orjson.dumps(rows) + b"\n")
             asking.flush()
         except OSError as error:
             raise self._ended() from error
@@ -121,7 +121,3 @@ class Challenger:
         late = self._process.poll() is None
         self.close()
         return ChallengerEnded("it did not answer in time" if late else f"its process ended with {self._process.returncode}")
-
-
-def _missing(_value: object) -> None:
-    """What pandas has for missing values has no form in JSON; the model's features are numbers and texts."""

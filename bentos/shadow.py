@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from bentos.challenger import Challenger, ChallengerEnded, ChallengerRefused, ScoringFailed
 from bentos.serving.model_figures import CHALLENGERS, FAILURES, SHADOW_ROWS, SHADOW_WAITING, Serving
 from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
@@ -179,7 +181,7 @@ class Shadow:
         error = None
         scores: Sequence[dict[str, Any] | None] = [None] * len(rows)
         try:
-            scores = challenger.scores([[row.features[name] for name in challenger.columns] for row in rows])
+            scores = challenger.scores([_values(row, challenger.columns) for row in rows])
         except ScoringFailed as failure:  # news for the journal
             error = str(failure)
         each = (time.perf_counter() - started) * 1000 / len(rows)
@@ -199,3 +201,9 @@ class Shadow:
             )
             for row, score in zip(rows, scores, strict=True)
         ]
+
+
+def _values(row: JournalRow, columns: Sequence[str]) -> list[Any]:
+    """The values of these features as the journal keeps them."""
+    features = orjson.loads(row.columns()["features"])
+    return [features[name] for name in columns]
