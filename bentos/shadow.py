@@ -22,13 +22,13 @@ import orjson
 
 from bentos.challenger import Challenger, ChallengerEnded, ChallengerRefused, ScoringFailed
 from bentos.serving.model_figures import CHALLENGERS, FAILURES, SHADOW_ROWS, SHADOW_WAITING, Serving
+from monitoring.health import SHADOW
 from monitoring.journal import Journal, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
 from monitoring.rows import OK
 from registry.copies import Copies
 from registry.reader import CHALLENGER, CHAMPION, Registered, RegistryReader, RegistryUnreachable, registry_reader
 from settings import Settings
 
-SOURCE = "shadow"
 _GATHER_SECONDS = 1.0
 """Rows are scored together once in this time: one short burst touches fewer requests than a row here and a row there."""
 _MOST_TOGETHER = 256
@@ -189,7 +189,7 @@ class Shadow:
         return [
             replace(
                 row,
-                source=SOURCE,
+                source=SHADOW,
                 score=score,
                 decision=None,
                 model_version=version,

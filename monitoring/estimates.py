@@ -3,35 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Engine, Float, Integer, Table, Text, select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from clock import now
-from database import UtcTime
 from monitoring.estimation import Estimated, NotEstimable
 from monitoring.maturity import maturity
 from monitoring.quality import METRIC_OF, realised
-from monitoring.rows import SCHEMA, create_tables
+from monitoring.rows import ESTIMATES
 from settings import Settings
 
-ESTIMATES = Table(
-    "quality_estimates",
-    SCHEMA,
-    Column("use_case", Text, primary_key=True),
-    Column("version", Text, primary_key=True),
-    Column("since", UtcTime, primary_key=True),
-    Column("until", UtcTime, primary_key=True),
-    Column("metric", Text, nullable=False),
-    Column("value", Float),  # this and the bounds are null where it was not estimable; `reason` then says why
-    Column("low", Float),
-    Column("high", Float),
-    Column("rows", Integer, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("made_at", UtcTime, nullable=False),
-    Column("realised", Float),
-    Column("realised_rows", Integer),
-    Column("realised_at", UtcTime),
-)
 FEWEST_SHARE = 0.9
 """Share of a window's scores that must have a label for its realised metric to judge the estimate."""
 
@@ -53,7 +34,6 @@ def record_estimate(
     engine: Engine, use_case: str, version: str, since: datetime, until: datetime, estimate: Estimated | NotEstimable
 ) -> None:
     """Keep an estimate; the first one of a window stays, so that none is made after the fact."""
-    create_tables(engine)
     row = {"use_case": use_case, "version": version, "since": since, "until": until, "made_at": now()}
     if isinstance(estimate, Estimated):
         row |= vars(estimate) | {"reason": ""}
@@ -69,7 +49,6 @@ def judge_estimates(engine: Engine, use_case: str, at: datetime, config: Setting
 
     An estimate waits while fewer than nine in ten of its scores have a label.
     """
-    create_tables(engine)
     table = ESTIMATES.c
     due = select(ESTIMATES).where(
         table.use_case == use_case,
@@ -93,7 +72,6 @@ def judge_estimates(engine: Engine, use_case: str, at: datetime, config: Setting
 
 def coverage(engine: Engine, use_case: str) -> Coverage:
     """How the estimates of a use case have turned out so far."""
-    create_tables(engine)
     table = ESTIMATES.c
     query = select(table.low, table.realised, table.high).where(table.use_case == use_case, table.realised.is_not(None))
     with engine.connect().execution_options(read_only=True) as connection:

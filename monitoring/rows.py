@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pandas as pd
-from sqlalchemy import Boolean, Column, Engine, Float, Index, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Engine, Float, Index, Integer, MetaData, Table, Text
 
 from clock import now
 from database import UtcTime, open_database, unsampled
@@ -71,6 +71,32 @@ LABELS_ASIDE = Table(
     Column("label", Float),
     Column("labelled_at", UtcTime, nullable=False),
     Column("source", Text, nullable=False),
+)
+ESTIMATES = Table(
+    "quality_estimates",
+    SCHEMA,
+    Column("use_case", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("since", UtcTime, primary_key=True),
+    Column("until", UtcTime, primary_key=True),
+    Column("metric", Text, nullable=False),
+    Column("value", Float),  # this and the bounds are null where it was not estimable; `reason` then says why
+    Column("low", Float),
+    Column("high", Float),
+    Column("rows", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("realised", Float),
+    Column("realised_rows", Integer),
+    Column("realised_at", UtcTime),
+)
+SURGES = Table(
+    "journal_surges",
+    SCHEMA,
+    Column("use_case", Text, primary_key=True),
+    Column("at", UtcTime, primary_key=True),
+    Column("feature", Text, primary_key=True),
+    Column("sentence", Text, nullable=False),
 )
 unsampled(JOURNAL, "client_id", "features")
 unsampled(LABELS_ASIDE, "client_id")

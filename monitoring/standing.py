@@ -4,24 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Engine, Table, Text, select
+from sqlalchemy import Engine, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from database import UtcTime
 from monitoring.findings import Finding
 from monitoring.maturity import maturity
-from monitoring.rows import SCHEMA, create_tables
+from monitoring.rows import SURGES
 from monitoring.surges import Surge
 from settings import Settings
-
-SURGES = Table(
-    "journal_surges",
-    SCHEMA,
-    Column("use_case", Text, primary_key=True),
-    Column("at", UtcTime, primary_key=True),
-    Column("feature", Text, primary_key=True),
-    Column("sentence", Text, nullable=False),
-)
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,6 @@ class Told:
 
 def record_told(engine: Engine, use_case: str, at: datetime, found: Sequence[Surge | Finding]) -> None:
     """Keep what a drift report found at the moment `at`; harmless to repeat."""
-    create_tables(engine)
     if found:
         dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
         rows = [{"use_case": use_case, "at": at, "feature": one.column, "sentence": one.sentence} for one in found]
@@ -49,7 +38,6 @@ def record_told(engine: Engine, use_case: str, at: datetime, found: Sequence[Sur
 
 def told_before(engine: Engine, use_case: str, since: datetime, until: datetime) -> set[str]:
     """Features of which anything was recorded for since ≤ at < until: what was broken surges again when it is mended."""
-    create_tables(engine)
     query = select(SURGES.c.feature).where(SURGES.c.use_case == use_case, SURGES.c.at >= since, SURGES.c.at < until)
     with engine.connect().execution_options(read_only=True) as connection:
         return set(connection.execute(query).scalars())
@@ -57,7 +45,6 @@ def told_before(engine: Engine, use_case: str, since: datetime, until: datetime)
 
 def newest_told(engine: Engine, use_case: str, at: datetime, config: Settings) -> Told | None:
     """The newest of what was told whose labels have not all come at the moment `at`; None when there is nothing."""
-    create_tables(engine)
     surge = SURGES.c
     within = surge.use_case == use_case, surge.at > at - maturity(use_case, config), surge.at <= at
     query = select(surge.at, surge.sentence).where(*within).order_by(surge.at.desc(), surge.feature).limit(1)

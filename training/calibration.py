@@ -48,13 +48,13 @@ def calibrate(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
         sure, folds = _SURE_OF_CLASSES, KFold(FOLDS, shuffle=True, random_state=seed)  # a class may have fewer rows than folds
     if min(np.count_nonzero(labels == labels[0]), np.count_nonzero(labels != labels[0])) < FEWEST_PER_CLASS:
         return None
-    raw = _squared_errors(labels, probabilities)
+    raw = squared_errors(labels, probabilities)
     best, best_gain = None, 0.0
     for fit in methods:
         held_out = np.empty_like(probabilities, dtype=np.float64)
         for train, test in folds.split(labels, labels):
             held_out[test] = fit(labels[train], probabilities[train], weights[train])(probabilities[test])
-        gains = raw - _squared_errors(labels, held_out)
+        gains = raw - squared_errors(labels, held_out)
         gain = float(np.average(gains, weights=weights))
         noise = float(np.sqrt(np.sum(weights**2 * (gains - gain) ** 2)) / weights.sum())
         if gain > max(best_gain, sure * noise):
@@ -62,8 +62,13 @@ def calibrate(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
     return None if best is None else best(labels, probabilities, weights)
 
 
-def _squared_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The Brier score of each row, for several classes added up over them."""
+def squared_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The Brier score of each row, summed over the classes where there are several (Brier, 1950): 0 = perfect, at most 1 or 2.
+
+    Args:
+        labels: 0 or 1, or codes of classes, shape (rows,).
+        probabilities: shape (rows,), of several classes (rows, classes).
+    """
     if probabilities.ndim == 1:
         return (probabilities - labels) ** 2
     return np.sum((probabilities - np.eye(probabilities.shape[1])[labels.astype(int)]) ** 2, axis=1)

@@ -72,10 +72,7 @@ def read_payment(body: bytes) -> Payment:
     try:
         return cast(Payment, _PAYMENT.decode(body))
     except _UNREAD:
-        try:
-            return TransactionScoringRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise _refusal(error) from None
+        return _judged(body)
 
 
 def read_json(body: bytes, most: int) -> Payments:
@@ -98,16 +95,17 @@ def read_lines(body: bytes, most: int) -> Payments:
     except _UNREAD:
         lines = [line for line in body.split(b"\n") if line.strip()]
         check_count(len(lines), most)
-        items = [_line(index, line) for index, line in enumerate(lines)]
+        items = [_judged(line, "items", index) for index, line in enumerate(lines)]
     check_count(len(items), most)
     return payments_of(items)
 
 
-def _line(index: int, line: bytes) -> TransactionScoringRequest:
+def _judged(body: bytes, *place: str | int) -> TransactionScoringRequest:
+    """A payment that msgspec did not take, or the refusal that names its wrong field at `place` of the request."""
     try:
-        return TransactionScoringRequest.model_validate_json(line)
+        return TransactionScoringRequest.model_validate_json(body)
     except ValidationError as error:
-        raise _refusal(error, "items", index) from None
+        raise _refusal(error, *place) from None
 
 
 def write_json(answers: Sequence[dict[str, Any]]) -> bytes:

@@ -16,8 +16,8 @@ from starlette.testclient import TestClient
 from bentos.fraud.service import fraud_app
 from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
-from bentos.shadow import SOURCE
 from clock import now
+from monitoring.health import SHADOW
 from monitoring.rows import JournalRow
 from registry import models
 from settings import Settings
@@ -42,7 +42,7 @@ def journalled(backend: Backend) -> pd.DataFrame:
 
 def shadows(backend: Backend) -> pd.DataFrame:
     frame = journalled(backend)
-    return frame[frame.source == SOURCE]
+    return frame[frame.source == SHADOW]
 
 
 @pytest.fixture(scope="module")

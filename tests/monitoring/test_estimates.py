@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from database import open_database
 from monitoring.companions import companions
 from monitoring.estimates import coverage, judge_estimates, record_estimate
 from monitoring.estimation import Estimated, NotEstimable
@@ -16,18 +15,17 @@ from monitoring.labels import record_labels
 from monitoring.loss import reference_quality
 from monitoring.maturity import matured_window
 from monitoring.quality import realised, scores_of
-from monitoring.rows import create_tables
+from monitoring.rows import open_journal
 from monitoring.standing import record_told
 from monitoring.surges import Surge
 from registry.scorer import Scorer
+from settings import Settings
 from tests.monitoring.frauds import CONFIG, MONTH, NOW, drawn, expected, journalled, scorer
 
 
 @pytest.fixture
 def engine(database_url: str) -> Engine:
-    engine = open_database(database_url)
-    create_tables(engine)
-    return engine
+    return open_journal(Settings(database_url=database_url))
 
 
 def beside(engine: Engine, use_case: str) -> dict[str, float]:

@@ -5,13 +5,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from database import open_database
 from monitoring import figures
 from monitoring.estimation import Estimated
 from monitoring.journal import Journal, JournalRow
 from monitoring.labels import record_labels
 from monitoring.panels import panels_of
 from monitoring.quality import realised
+from monitoring.rows import open_journal
+from settings import Settings
 from tests.monitoring.frauds import CONFIG, MONTH, NOW, expected, journalled, model, scorer
 
 DAY = timedelta(days=1)
@@ -20,7 +21,7 @@ WINDOW = NOW - DAY, NOW
 
 @pytest.fixture
 def engine(database_url: str) -> Engine:
-    return open_database(database_url)
+    return open_journal(Settings(database_url=database_url))
 
 
 def row(**fields: object) -> JournalRow:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from database import open_database
 from monitoring.journal import Journal, JournalRow
 from monitoring.labels import Label, record_labels
 from monitoring.quality import METRIC_OF, realised
+from monitoring.rows import open_journal
 from registry.metrics import METRICS
+from settings import Settings
 from training.use_cases import USE_CASES
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -19,7 +20,7 @@ UNTIL = AT + timedelta(days=30)
 
 @pytest.fixture
 def engine(database_url: str) -> Engine:
-    return open_database(database_url)
+    return open_journal(Settings(database_url=database_url))
 
 
 def scored(engine: Engine, use_case: str, scores: list[dict[str, float]], **fields: object) -> list[str]:

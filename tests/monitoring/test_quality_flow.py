@@ -20,10 +20,9 @@ from features.refusals import RefusedFile
 from flows.labels import LabelsRequest, join_file, labels
 from flows.quality import QualityRequest, quality
 from monitoring.batch import batch_rows
-from monitoring.estimates import ESTIMATES
 from monitoring.estimation import Estimated
 from monitoring.journal import Journal
-from monitoring.rows import JOURNAL
+from monitoring.rows import ESTIMATES, JOURNAL
 from registry import models, promotion
 from settings import Settings
 from tests.monitoring.incomes import clients

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from clock import now
-from database import open_database
+from monitoring.rows import open_journal
 from monitoring.standing import newest_told, record_told, told_before
 from monitoring.surges import Surge, surges
 from settings import Settings
@@ -92,7 +92,7 @@ def test_too_few_days_are_not_judged() -> None:
 
 def test_nothing_is_estimated_until_the_labels_of_a_surge_have_come(database_url: str, tmp_path: Path) -> None:
     config = Settings(var=tmp_path, label_maturity_days={"fraud": 120})
-    engine = open_database(database_url)
+    engine = open_journal(Settings(database_url=database_url))
     at = now()
     record_told(engine, "fraud", at, [Surge("amount", "up to 1,300", 0.005, 0.03, 9.0)])
     record_told(engine, "fraud", at, [Surge("amount", "up to 1,300", 0.005, 0.03, 9.0)])

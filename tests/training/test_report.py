@@ -24,7 +24,7 @@ from training.report import Report, report
 from training.report.card import LONGEST, model_card
 from training.report.evidence import gather
 from training.report.explain import shown, views
-from training.report.measures import brier_of_classes, calibration, calibration_error, coverage, gains, thresholds
+from training.report.measures import brier, calibration, calibration_error, coverage, gains, thresholds
 from training.task import TrainingTask
 from training.thresholds import CostMatrix
 
@@ -254,16 +254,16 @@ def test_figures_are_those_of_the_holdout(reports: dict[str, Report], cases: dic
 
 def test_the_brier_score_of_classes_is_0_when_perfect_2_when_quite_wrong_and_adds_up_over_the_classes() -> None:
     labels = np.array([0.0, 1.0])
-    assert brier_of_classes(labels, np.array([[1, 0, 0], [0, 1, 0]])) == 0
-    assert brier_of_classes(labels, np.array([[0, 1, 0], [1, 0, 0]])) == 2
-    assert brier_of_classes(labels, np.array([[0.5, 0.3, 0.2], [1, 0, 0]])) == pytest.approx((0.25 + 0.09 + 0.04 + 2) / 2)
+    assert brier(labels, np.array([[1, 0, 0], [0, 1, 0]])) == 0
+    assert brier(labels, np.array([[0, 1, 0], [1, 0, 0]])) == 2
+    assert brier(labels, np.array([[0.5, 0.3, 0.2], [1, 0, 0]])) == pytest.approx((0.25 + 0.09 + 0.04 + 2) / 2)
 
 
 def test_a_report_on_classes_says_what_their_probabilities_are_worth(reports: dict[str, Report]) -> None:
     (judged,) = reports["multiclass"].evidence.judged
     told = reports["multiclass"].html
     assert "<th>Brier score</th>" in told
-    assert f"<td>{brier_of_classes(judged.labels, judged.predictions):.4f}</td>" in told
+    assert f"<td>{brier(judged.labels, judged.predictions):.4f}</td>" in told
     assert f"<td>{100 * judged.predictions.max(axis=1).mean():.1f}\u202f%</td>" in told
 
 

@@ -28,7 +28,7 @@ def class_probabilities(evidence: Evidence) -> Section:
     row = [
         judged.output,
         count(len(judged.labels)),
-        number(measures.brier_of_classes(judged.labels, judged.predictions)),
+        number(measures.brier(judged.labels, judged.predictions)),
         number(1 - float(np.sum(shares**2))),
         percent(float(chance.mean())),
         percent(float(right.mean())),

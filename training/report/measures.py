@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from training.calibration import squared_errors
 from training.thresholds import CostMatrix
 
 RARE = 0.05
@@ -15,19 +16,8 @@ _FEWEST_FLAGGED = 10
 
 
 def brier(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean squared difference between probability and outcome (Brier, 1950); 0 is perfect."""
-    return float(np.mean((probabilities - labels) ** 2))
-
-
-def brier_of_classes(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean over the rows of the squared differences, summed over the classes (Brier, 1950); from 0, perfect, to 2.
-
-    Args:
-        labels: class codes, shape (rows,).
-        probabilities: shape (rows, classes).
-    """
-    outcomes = np.eye(probabilities.shape[1])[labels.astype(int)]
-    return float(np.mean(np.sum((probabilities - outcomes) ** 2, axis=1)))
+    """The mean of `training.calibration.squared_errors`; 0 is perfect."""
+    return float(np.mean(squared_errors(labels, probabilities)))
 
 
 def calibration(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
