@@ -10,6 +10,11 @@ export OPORA_VAR ?= $(CURDIR)/var
 export PREFECT_HOME := $(OPORA_VAR)/prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT := false
+export PREFECT_FLOWS_HEARTBEAT_FREQUENCY := 30
+# Leases of runs that wait for one another outlive a restart of the server.
+export PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE := prefect.server.concurrency.lease_storage.filesystem
+# A temporary server of make train takes its time where much else runs.
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 120
 export DO_NOT_TRACK := 1
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME := $(OPORA_VAR)/bentoml
@@ -29,10 +34,10 @@ PACKAGES := settings.py chain.py clock.py database.py identifiers.py edge featur
 .PHONY: up serve pipeline ingest train score reproduce loop rollback ledger delete-version push labels scenario backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-serving bench-consent bench-aggregates bench-monitoring lock clean
 
 up: $(VENV)/.runtime | $(PREFECT_HOME) ## the whole bank: data, models, services, addresses; Ctrl-C stops it
-	@exec honcho start
+	@python -m settings && exec honcho start
 
 serve: $(VENV)/.runtime | $(PREFECT_HOME) ## the services only, over what the pipeline has left
-	@exec honcho start $(SERVICES)
+	@python -m settings && exec honcho start $(SERVICES)
 
 pipeline: $(VENV)/.runtime | $(PREFECT_HOME) ## the main job once; its status is the exit status
 	@python -m flows.run_pipeline
@@ -76,10 +81,10 @@ backfill: $(VENV)/.runtime ## the drift reports of the journal's past days that 
 	@python -m flows.backfill
 
 scenario: $(VENV)/.runtime | $(PREFECT_HOME) ## make scenario NAME=new-fraud: a simulated bank, day by day, and what monitoring says and does
-	@exec python -m scenarios --name "$(NAME)" $(if $(DAYS),--days $(DAYS)) $(if $(CLIENTS),--clients $(CLIENTS))
+	@exec python -m scenarios --name "$(NAME)" $(if $(DAYS),--days $(DAYS)) $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(SEED),--seed $(SEED))
 
-scoring-key: $(VENV)/.runtime ## make scoring-key NAME=crm: a key of the four scoring services, printed once
-	@python -m edge.keys new --name "$(NAME)"
+scoring-key: $(VENV)/.runtime ## make scoring-key NAME=crm SCOPES=score,clients: a key of the four scoring services, printed once
+	@python -m edge.keys new --name "$(NAME)" $(if $(SCOPES),--scopes "$(SCOPES)")
 
 prescoring-worker: $(VENV)/.runtime ## one more process that works off the prescoring queue; Ctrl-C stops it
 	@exec python -m bentos.prescoring.worker

@@ -21,6 +21,14 @@ from sqlalchemy import (
     inspect,
     make_url,
     select,
+    text,
+)
+from sqlalchemy.schema import CreateColumn
+
+_UNSAMPLED = "unsampled"
+_SAMPLED = text(
+    "SELECT relname, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
+    "WHERE relname = ANY(:tables) AND pg_table_is_visible(attrelid) AND attnum > 0 AND attstattarget IS DISTINCT FROM 0"
 )
 
 
@@ -87,17 +95,41 @@ def take_turn(connection: Connection, turn: Turn) -> None:
 
 
 def create_tables(engine: Engine, schema: MetaData) -> None:
-    """Make the tables of `schema` that are absent; safe when several processes begin at once.
+    """Make the tables of `schema` that are absent, and bring those of an earlier release up to it.
 
-    Where all are there, as on every start but the first, nobody is waited for: a writer may hold the database for long.
+    These get the columns that they lack, if null is allowed there, and PostgreSQL is told what not to sample. Safe when several
+    processes begin at once. Where nothing is left to do, as on every start but the first, nobody is waited for: a writer may
+    hold the database for long.
     """
     with engine.connect().execution_options(read_only=True) as connection:
         there = inspect(connection).get_table_names()
-    if schema.tables.keys() <= set(there):
-        return
+        if schema.tables.keys() <= set(there) and not _upgrades(connection, schema):
+            return
     with engine.begin() as connection:
         take_turn(connection, Turn.CREATE_TABLES)
         schema.create_all(connection)
+        for statement in _upgrades(connection, schema):
+            connection.exec_driver_sql(statement)
+
+
+def _upgrades(connection: Connection, schema: MetaData) -> list[str]:
+    """What has to be said to the database for the tables of `schema` that are there to be as it wants them."""
+    found = inspect(connection).get_multi_columns(filter_names=list(schema.tables))
+    there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
+    tables = {table for table, _ in there}
+    wanted = [column for table in schema.sorted_tables if table.name in tables for column in table.c]
+    new = [column for column in wanted if column.nullable and (column.table.name, column.name) not in there]
+    added = [f"ALTER TABLE {column.table.name} ADD COLUMN {CreateColumn(column).compile(connection)}" for column in new]
+    if connection.dialect.name != "postgresql":
+        return added
+    sampled = {(table, name) for table, name in connection.execute(_SAMPLED, {"tables": list(schema.tables)})}
+    personal = [column for column in wanted if column.info.get(_UNSAMPLED)]
+    return added + [
+        f'ALTER TABLE {column.table.name} ALTER COLUMN "{column.name}" TYPE {column.type.compile(connection.dialect)}, '
+        f'ALTER COLUMN "{column.name}" SET STATISTICS 0'
+        for column in personal
+        if column in new or (column.table.name, column.name) in sampled
+    ]
 
 
 def append_only(table: Table) -> None:
@@ -120,13 +152,13 @@ def append_only(table: Table) -> None:
 
 
 def unsampled(table: Table, *columns: str) -> None:
-    """Have PostgreSQL's planner sample no values of personal `columns`, from the moment `table` is made.
+    """Have PostgreSQL's planner sample no values of personal `columns`, from the moment `create_tables` sees the table.
 
-    It keeps samples for ever where it finds no rows any more, and whoever may read the table reads them in `pg_stats`.
+    It keeps samples for ever where it finds no rows any more, and whoever may read the table reads them in `pg_stats`. Those that
+    it has of an older table are forgotten when the type of the column is set, also to the type it had, which rewrites no row.
     """
     for column in columns:
-        samples = DDL(f'ALTER TABLE {table.name} ALTER COLUMN "{column}" SET STATISTICS 0')
-        event.listen(table, "after_create", samples.execute_if(dialect="postgresql"))
+        table.c[column].info[_UNSAMPLED] = True
 
 
 def _make_durable(connection: SqliteConnection, _record: object) -> None:

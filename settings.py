@@ -1,27 +1,64 @@
-"""Every setting of Opora in one object, read from the environment with the prefix `OPORA_`."""
+"""Every setting of Opora in one object, read from the environment with the prefix `OPORA_`.
 
+`python -m settings` says whether the environment is understood, before anything starts.
+"""
+
+import difflib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PROJECT = Path(__file__).resolve().parent
+
+_PREFIX = "OPORA_"
+_READ_ELSEWHERE = frozenset(
+    f"{_PREFIX}{name}"
+    for name in (
+        "CLOCK_FILE",  # clock.py
+        "REAL_DATA",  # bench and tests, as all that follow: where data lie, and how often a promise is tried
+        "TEST_POSTGRES_URL",
+        "TEST_WINDOWS",
+        "CALLS",
+        "CONSENT_WALKS",
+        "HISTORIES",
+        "KILLS",
+        "PARITY_CLIENTS",
+        "QUIET_REPORTS",
+        "RACES",
+        "RELEASE_KILLS",
+        "SCHEMA_CASES",
+    )
+)
+
+
+class UnknownSetting(Exception):
+    """The environment names a setting that does not exist; it was meant to have an effect, and would have none."""
 
 
 class Settings(BaseSettings):
     """Where things live and the limits they keep; the defaults run everything on one machine.
 
     Each field can be set as `OPORA_<NAME>`; lists and mappings are written as JSON.
+
+    Raises:
+        UnknownSetting: a variable with the prefix is not among them.
+        ValidationError, SettingsError: a value is not allowed. Neither repeats it, for it may be a secret.
     """
 
-    model_config = SettingsConfigDict(env_prefix="OPORA_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     var: Path = Field(PROJECT / "var", description="The only folder that running writes to.")
     catalogues: Path = Field(PROJECT / "catalogues", description="TOML files that business people edit.")
     host: str = Field("127.0.0.1", description="Address every service binds to.")
-    seed: int = Field(20260101, ge=0, description="Seed of the simulator, the splits and the searches.")
+    seed: int = Field(20260101, ge=0, le=2**31 - 1, description="Seed of the simulator, the splits and the searches.")
 
     lake_uri: str = Field(
         "",
@@ -30,7 +67,10 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         "",
-        description="SQLAlchemy URL of the PostgreSQL with journal, consents, online features and ledger; empty = SQLite files.",
+        description="SQLAlchemy URL of the PostgreSQL with journal, online features and ledger; empty = SQLite files.",
+    )
+    consent_database_url: str = Field(
+        "", description="SQLAlchemy URL of the PostgreSQL with consents, releases and audit log; empty = as `database_url`."
     )
     mlflow_tracking_uri: str = Field("", description="MLflow tracking and registry; empty = `var/mlflow.db`.")
     public_mlflow_url: str = Field("http://127.0.0.1:5000", description="Where people open the MLflow UI (links in artifacts).")
@@ -50,7 +90,9 @@ class Settings(BaseSettings):
     )
 
     api_keys: tuple[SecretStr, ...] = Field(
-        (), description="Keys accepted in X-API-Key by the scoring services; empty = loopback only, no key asked."
+        (),
+        description="Keys accepted in X-API-Key by the scoring services, for every scope, or hashes of some made with "
+        "edge.keys new --only-print; empty = loopback only, no key asked.",
     )
     body_limit: int = Field(1 << 20, ge=1, description="Largest request body in bytes.")
     api_keys_file: Path | None = Field(
@@ -220,6 +262,18 @@ class Settings(BaseSettings):
         description="zCDP that the reports of one partner may cost in a calendar year; what would exceed it is refused.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def nothing_is_misspelt(cls, values: Any) -> Any:
+        """Refuse a variable that would silently be without effect."""
+        known = {*_READ_ELSEWHERE, *(_PREFIX + field.upper() for field in cls.model_fields)}
+        unknown = sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and name.upper() not in known)
+        if unknown:
+            nearest = ((name, *difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)) for name in unknown)
+            told = "; ".join(f"{name} is no setting, the nearest is {other}" for name, other in nearest)
+            raise UnknownSetting(f"{told}: correct or unset it (settings.py has them all)")
+        return values
+
     @field_validator("lake_uri")
     @classmethod
     def lies_in_a_file_system(cls, lake_uri: str) -> str:
@@ -240,10 +294,64 @@ class Settings(BaseSettings):
 
     def database(self, name: str) -> str:
         """URL of the database `name` ("journal", "consent", "online", "registry"): the configured PostgreSQL or a SQLite file."""
-        return self.database_url or f"sqlite:///{self.var / name}.db"
+        configured = (name == "consent" and self.consent_database_url) or self.database_url
+        return configured or f"sqlite:///{self.var / name}.db"
 
 
 @cache
 def settings() -> Settings:
     """The settings of this process, read once."""
     return Settings()
+
+
+_LEARNED_BY = {
+    "exchange_rates",
+    "training_days",
+    "segment_borders",
+    "missed_fraud_cost",
+    "question_cost",
+    "review_capacity",
+}
+"""What makes another model of the same tables and seed."""
+_recorded: ContextVar[Settings | None] = ContextVar("recorded", default=None)
+
+
+def learning_settings() -> Settings:
+    """What features and training go by: the settings of this process, or those of a version that is made again."""
+    return _recorded.get() or settings()
+
+
+def recordable() -> dict[str, Any]:
+    """Of these what a version records in order to be made again, as JSON has it."""
+    return learning_settings().model_dump(mode="json", include=_LEARNED_BY)
+
+
+@contextmanager
+def learned_with(recorded: Mapping[str, Any]) -> Iterator[None]:
+    """Within it, what a version `recorded` holds in `learning_settings`; what it did not record is as the process has it."""
+    token = _recorded.set(Settings(**settings().model_dump() | dict(recorded)))
+    try:
+        yield
+    finally:
+        _recorded.reset(token)
+
+
+def main() -> int:
+    """Say in one line each what is wrong with the environment; returns the exit status."""
+    try:
+        settings()
+    except ValidationError as error:
+        for one in error.errors():
+            print(f"{_PREFIX}{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}", file=sys.stderr)
+        return 1
+    except SettingsError as error:
+        print(f"{error}: lists and mappings are written as JSON", file=sys.stderr)
+        return 1
+    except UnknownSetting as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

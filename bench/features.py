@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.cashflow import CASHFLOW_COLUMNS, cashflow
+from features.raw_table import MONEY
 from features.spending import CATEGORY_COLUMNS, TOTAL_COLUMNS, spending
-from features.tables import CATEGORIES, CURRENCIES, MONEY, TRANSFER_TYPES, TRANSFERS_IN
+from features.tables import CATEGORIES, CURRENCIES, TRANSFER_TYPES, TRANSFERS_IN
 from features.windows import attach
 from settings import settings
 

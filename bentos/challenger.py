@@ -81,18 +81,13 @@ class Challenger:
         self.columns = tuple(ready["columns"])
 
     def scores(self, rows: Sequence[Sequence[Any]]) -> list[dict[str, float]]:
-        """Predictions by output for rows of values in the order of `columns`; None = missing.
+        """Predictions by output for rows of values in the order of `columns`; NaN, None and pandas' NA = missing.
 
         Raises:
             ScoringFailed: none of these rows was scored.
             ChallengerEnded: nor will be any other.
         """
-        asking: Any = self._process.stdin
-        try:
-            asking.write(orjson.dumps(rows) + b"\n")
-            asking.flush()
-        except OSError as error:
-            raise self._ended() from error
+        self._ask(orjson.dumps(rows, default=_missing, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
         answer = self._answer(_SCORING_SECONDS)
         if "error" in answer:
             raise ScoringFailed(answer["error"])
@@ -109,9 +104,20 @@ class Challenger:
         self._process.kill()
         self._process.wait()
 
+    def _ask(self, line: bytes) -> None:
+        """Write a line that may be longer than what a pipe holds, as quickly as it is read and no longer than it is."""
+        asking: Any = self._process.stdin
+        for start in range(0, len(line), select.PIPE_BUF):
+            if not _comes(asking, select.POLLOUT, _SCORING_SECONDS):
+                raise self._ended()
+            try:
+                os.write(asking.fileno(), line[start : start + select.PIPE_BUF])  # for so much there is room now
+            except OSError as error:
+                raise self._ended() from error
+
     def _answer(self, seconds: float) -> dict[str, Any]:
         given: Any = self._process.stdout
-        line = given.readline() if select.select([given], [], [], seconds)[0] else b""
+        line = given.readline() if _comes(given, select.POLLIN, seconds) else b""
         if not line.endswith(b"\n"):
             raise self._ended()
         answer: dict[str, Any] = orjson.loads(line)
@@ -121,3 +127,14 @@ class Challenger:
         late = self._process.poll() is None
         self.close()
         return ChallengerEnded("it did not answer in time" if late else f"its process ended with {self._process.returncode}")
+
+
+def _comes(pipe: Any, event: int, seconds: float) -> bool:
+    """Whether a pipe can be read from or written to in time; `poll` takes a descriptor of any number, which `select` does not."""
+    watch = select.poll()
+    watch.register(pipe, event)
+    return bool(watch.poll(seconds * 1000))
+
+
+def _missing(_value: object) -> None:
+    """What pandas has for missing values; a model's features are numbers and texts."""

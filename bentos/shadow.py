@@ -18,8 +18,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from bentos.challenger import Challenger, ChallengerEnded, ChallengerRefused, ScoringFailed
 from bentos.serving.model_figures import CHALLENGERS, FAILURES, SHADOW_ROWS, SHADOW_WAITING, Serving
 from monitoring.health import SHADOW
@@ -181,7 +179,7 @@ class Shadow:
         error = None
         scores: Sequence[dict[str, Any] | None] = [None] * len(rows)
         try:
-            scores = challenger.scores([_values(row, challenger.columns) for row in rows])
+            scores = challenger.scores([[row.features[name] for name in challenger.columns] for row in rows])
         except ScoringFailed as failure:  # news for the journal
             error = str(failure)
         each = (time.perf_counter() - started) * 1000 / len(rows)
@@ -201,9 +199,3 @@ class Shadow:
             )
             for row, score in zip(rows, scores, strict=True)
         ]
-
-
-def _values(row: JournalRow, columns: Sequence[str]) -> list[Any]:
-    """The values of these features as the journal keeps them."""
-    features = orjson.loads(row.columns()["features"])
-    return [features[name] for name in columns]

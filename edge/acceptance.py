@@ -52,12 +52,14 @@ class Door:
         self._open: Collection[object] = ()
         self._starting: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
+        self._closed = False
         listener.setblocking(False)
         listener.listen(backlog)
         loop.add_reader(listener, self._knocked)
 
     def close(self) -> None:
         """Take no more connections."""
+        self._closed = True
         if self._pause is None:
             self._loop.remove_reader(self._listener)
         else:
@@ -86,8 +88,11 @@ class Door:
     async def _serve(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        protocol: Any
         _transport, protocol = await self._loop.connect_accepted_socket(self._factory, connection)
         self._open = getattr(protocol, "connections", ())
+        if self._closed:  # the server has told the connections it knew to end, and was not to know this one
+            protocol.shutdown()
 
 
 def share_connections() -> None:

@@ -7,7 +7,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -15,9 +16,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from edge.scopes import SCOPES, SCORE
+
 _PREFIX = "hmac-sha256"
 _SHAPE = re.compile(rb"opora-([0-9a-f]{16})-[A-Za-z0-9_-]{43}")
-_ENTRY = re.compile(rf"{_PREFIX}:([0-9a-f]{{16}}):([0-9a-f]{{64}})", re.ASCII)
+_ENTRY = re.compile(rf"{_PREFIX}:([0-9a-f]{{16}}):([0-9a-f]{{64}})(?::([a-z+]+))?", re.ASCII)
 _LOOK_SECONDS = 0.5
 _SECRET_BYTES = 32
 
@@ -28,20 +31,21 @@ class BrokenEntry(ValueError):
 
 @dataclass(frozen=True)
 class KeyHash:
-    """A key as services know it: its public id, and HMAC-SHA-256 of the whole key under the pepper."""
+    """A key as services know it: its public id, HMAC-SHA-256 of the whole key under the pepper, and what it is good for."""
 
     key_id: str
     digest: bytes
+    scopes: frozenset[str]
 
     def __str__(self) -> str:
-        return f"{_PREFIX}:{self.key_id}:{self.digest.hex()}"
+        return f"{_PREFIX}:{self.key_id}:{self.digest.hex()}:{'+'.join(sorted(self.scopes))}"
 
 
-def new_key(pepper: bytes) -> tuple[str, KeyHash]:
-    """A key with 256 random bits, and its hash; the key cannot be shown again."""
+def new_key(pepper: bytes, scopes: Iterable[str]) -> tuple[str, KeyHash]:
+    """A key with 256 random bits for some of `edge.scopes.SCOPES`, and its hash; the key cannot be shown again."""
     key_id = secrets.token_hex(8)
     key = f"opora-{key_id}-{secrets.token_urlsafe(_SECRET_BYTES)}"
-    return key, KeyHash(key_id, digest(pepper, key.encode()))
+    return key, KeyHash(key_id, digest(pepper, key.encode()), frozenset(scopes))
 
 
 def digest(pepper: bytes, key: bytes) -> bytes:
@@ -61,15 +65,18 @@ def is_hash(text: str) -> bool:
 
 
 def parse(text: str) -> KeyHash:
-    """`hmac-sha256:<key id>:<hash>` as a `KeyHash`.
+    """`hmac-sha256:<key id>:<hash>:<scope>+<scope>…` as a `KeyHash`; one without scopes, as there were once, may score.
 
     Raises:
-        BrokenEntry: it has another shape.
+        BrokenEntry: it has another shape, or a scope that does not exist.
     """
     parts = _ENTRY.fullmatch(text)
-    if parts is None:
-        raise BrokenEntry(f"a key hash has to look like {_PREFIX}:<16 hex digits>:<64 hex digits>: make one with edge.keys new")
-    return KeyHash(parts[1], bytes.fromhex(parts[2]))
+    scopes = frozenset((parts[3] or SCORE).split("+")) if parts else frozenset()
+    if parts is None or not scopes <= SCOPES.keys():
+        raise BrokenEntry(
+            f"a key hash has to look like {_PREFIX}:<16 hex digits>:<64 hex digits>:<scopes>: make one with edge.keys new"
+        )
+    return KeyHash(parts[1], bytes.fromhex(parts[2]), scopes)
 
 
 class KeyFile:
@@ -93,10 +100,11 @@ class KeyFile:
             return len(kept) < len(lines)
 
     def listed(self) -> Iterator[tuple[str, str]]:
-        """Every key's id with its name and when it was issued."""
+        """Every key's id with its scopes, its name and when it was issued."""
         for line in self._lines():
-            entry, _, said = line.partition(" ")
-            yield parse(entry).key_id, said
+            text, _, said = line.partition(" ")
+            entry = parse(text)
+            yield entry.key_id, f"{','.join(sorted(entry.scopes))} {said}"
 
     def _lines(self) -> list[str]:
         text = self.path.read_text() if self.path.exists() else ""
@@ -125,7 +133,7 @@ class WatchedKeys:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
-        self._known: dict[str, bytes] = {}
+        self._known: dict[str, KeyHash] = {}
         self._look_at = 0.0
 
     @property
@@ -134,7 +142,7 @@ class WatchedKeys:
         self._look()
         return self._seen is not None
 
-    def known(self) -> Mapping[str, bytes]:
+    def known(self) -> Mapping[str, KeyHash]:
         """The hashes in force, by key id."""
         self._look()
         return self._known
@@ -156,9 +164,10 @@ class WatchedKeys:
             self._seen, self._known = (0, 0, 0), {}
 
 
-def _entries(text: str) -> dict[str, bytes]:
+def _entries(text: str) -> dict[str, KeyHash]:
     known = {}
     for line in text.splitlines():
-        if parts := _ENTRY.fullmatch(line.split(" ", 1)[0]):
-            known[parts[1]] = bytes.fromhex(parts[2])
+        with suppress(BrokenEntry):
+            entry = parse(line.split(" ", 1)[0])
+            known[entry.key_id] = entry
     return known

@@ -29,7 +29,8 @@ class MediaTypes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in _WITH_BODY and not self._readable(scope):
-            await _UNREADABLE.response()(scope, receive, send)
+            refusal = _NO_FORM if scope["path"] in self._forms else _UNREADABLE
+            await refusal.response()(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -47,3 +48,4 @@ def _type(content_type: bytes) -> bytes:
 _UNREADABLE = RequestRefused(
     415, "unsupported_media_type", "send JSON (Content-Type: application/json), or one of the formats that /docs names here"
 )
+_NO_FORM = RequestRefused(415, "unsupported_media_type", f"send the fields as a form here (Content-Type: {_FORM.decode()})")

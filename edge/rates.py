@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge.errors import RequestRefused
-from edge.keys import OPEN_PATHS
+from edge.scopes import OPEN_PATHS
 
 _MOST_CALLERS = 10_000
 

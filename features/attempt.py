@@ -10,10 +10,10 @@ from ibis.backends.duckdb import Backend
 from features.delta_log import DeltaLog, Overtaken
 from features.landing import Landing, land
 from features.quarantine import QUARANTINE, copy_unrepeated, find_repeated, write_quarantine
+from features.raw_table import RawTable
 from features.refusals import RefusedFile
 from features.source import Source
 from features.summary import IngestSummary
-from features.tables import RawTable
 
 
 @dataclass(frozen=True)

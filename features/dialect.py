@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.raw_table import RawTable
 from features.refusals import RefusedFile, UnreadableFile
-from features.tables import RawTable
 
 _HEAD = 1 << 16
 _PIECE = 1 << 13

@@ -20,10 +20,11 @@ from features.delta_log import DeltaLog, Overtaken
 from features.fingerprint import fingerprint
 from features.landing import Landing
 from features.quarantine import QUARANTINE
+from features.raw_table import RawTable
 from features.refusals import RefusedFile, UnwritableLake
 from features.source import open_source, quoted
 from features.summary import IngestSummary
-from features.tables import TABLES, RawTable
+from features.tables import TABLES
 from settings import Settings
 
 _MEMORY = "2GB"

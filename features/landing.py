@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
+from features.raw_table import RawTable
 from features.refusals import RefusedFile, UnreadableFile
 from features.source import REJECTS_LIMIT, Source, create_view, quoted
 from features.staging import FAILED, RAW, Check, create_staging
-from features.tables import RawTable
 
 POSITION = "_position"
 """Number of a row, from 1, among those that have the right shape."""

@@ -6,9 +6,9 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from features.landing import POSITION, Landing
+from features.raw_table import RawTable
 from features.source import quoted
 from features.staging import FAILED, RAW, Check
-from features.tables import RawTable
 
 QUARANTINE = pa.schema(
     [

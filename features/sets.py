@@ -15,7 +15,7 @@ from features.sessions import BEHAVIOUR_COLUMNS, behaviour
 from features.spending import CATEGORY_COLUMNS, SHARE_COLUMNS, TOTAL_COLUMNS, spending, with_shares
 from features.tables import BANKS, FORM
 from features.windows import attach
-from settings import settings
+from settings import learning_settings
 
 Tables = Mapping[str, Table]
 
@@ -91,7 +91,7 @@ def _fill_missing(rows: Table) -> Table:
 
 
 def _income(tables: Tables, spine: Table) -> Table:
-    rates = settings().exchange_rates
+    rates = learning_settings().exchange_rates
     wide = attach(spine, spending(tables["transactions"], spine, rates))
     wide = attach(wide, cashflow(tables["transfers"], spine, rates))
     return attach(wide, client_facts(tables["clients"]), ["client_code"])
@@ -99,7 +99,7 @@ def _income(tables: Tables, spine: Table) -> Table:
 
 def recommendation_client(tables: Tables, spine: Table) -> Table:
     """The recommendation features that do not depend on the product, added to `spine` (client_code, as_of)."""
-    rates = settings().exchange_rates
+    rates = learning_settings().exchange_rates
     wide = attach(spine, with_shares(spending(tables["transactions"], spine, rates)))
     wide = attach(wide, cashflow(tables["transfers"], spine, rates))
     wide = attach(wide, client_facts(tables["clients"]), ["client_code"])

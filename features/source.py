@@ -10,8 +10,8 @@ from ibis.backends.duckdb import Backend
 
 from features.dialect import Dialect, detect_dialect
 from features.fingerprint import Fingerprint
+from features.raw_table import RawTable
 from features.refusals import RefusedFile, UnreadableFile
-from features.tables import RawTable
 
 TEXTS = "ingest_texts"
 """Name of the view that `create_view` makes."""

@@ -8,8 +8,8 @@ import ibis
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import BooleanValue, StringValue, Table, Value
 
+from features.raw_table import Column, RawTable
 from features.source import TEXTS
-from features.tables import Column, RawTable
 
 FAILED, RAW = "_failed", "_raw"
 """Columns beside those of the table, null for a good row: the number of the check that a row fails, and its texts as JSON."""

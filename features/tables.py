@@ -1,11 +1,5 @@
-"""The bank's raw tables: columns, types and the rules every row must keep.
+"""The bank's raw tables, and the values that some of their columns take."""
 
-A rule is an Ibis expression, so that one engine pass over a file checks millions of rows
-(see docs/decisions/002-rules-as-expressions.md).
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import ibis
@@ -14,6 +8,7 @@ from ibis.expr.types import BooleanValue, Table, Value
 
 from features.banks import bank_codes
 from features.categories import CATEGORIES as CATEGORIES
+from features.raw_table import LATEST, MONEY, Column, RawTable, Rule, between, one_of, one_of_numbers, plausible, positive
 from settings import Settings
 
 CURRENCIES = ("KZT", "USD", "EUR", "RUB")
@@ -61,85 +56,6 @@ PRODUCTS = (
 BANKS = bank_codes(Settings().catalogues)  # not settings(): an import must not decide the settings of the process
 """Codes of the partner banks, which are the decision columns of the applications."""
 
-EARLIEST = ibis.timestamp("2000-01-01 00:00:00")
-LATEST = ibis.timestamp("2100-01-01 00:00:00")
-"""A moment outside [EARLIEST, LATEST) is a typing error, not history: 1970 is a lost value, 2999 a placeholder."""
-LARGEST_AMOUNT = 10**12
-
-MONEY = dt.Decimal(18, 2)
-"""Amounts keep two decimals exactly, so that totals and minor units never drift."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A named condition on a column; a row for which it is not true goes to quarantine."""
-
-    name: str
-    check: Callable[[Table], BooleanValue]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a raw table: its type, whether it may be empty, and the rules it keeps."""
-
-    name: str
-    dtype: dt.DataType
-    required: bool = True
-    optional_column: bool = False
-    rules: tuple[Rule, ...] = ()
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """A raw table of the bank as contracts/tables.md describes it.
-
-    `unique` names columns whose values never repeat; `any_of` optional columns of which a file has at least one; `header` says
-    whether files have a header row.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    unique: tuple[str, ...] = ()
-    any_of: tuple[str, ...] = ()
-    header: bool = True
-    missing: tuple[str, ...] = field(default=("",))
-
-    def column(self, name: str) -> Column:
-        """The column called `name`.
-
-        Raises:
-            KeyError: the table has no such column.
-        """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
-
-    @property
-    def schema(self) -> ibis.Schema:
-        """Column names and types as they lie in the lake."""
-        return ibis.schema({column.name: column.dtype for column in self.columns})
-
-
-def one_of(name: str, values: tuple[str, ...]) -> Rule:
-    """The value is one of a public list."""
-    return Rule("is one of the known values", lambda table: table[name].isin(values))
-
-
-def positive(name: str) -> Rule:
-    """An amount above zero and below a trillion."""
-    return Rule("is above 0 and below 10^12", lambda table: (table[name] > 0) & (table[name] < LARGEST_AMOUNT))
-
-
-def between(name: str, low: float, high: float) -> Rule:
-    """A number within closed bounds."""
-    return Rule(f"is between {low:g} and {high:g}", lambda table: table[name].between(low, high))
-
-
-def plausible(name: str) -> Rule:
-    """A moment in this century."""
-    return Rule("lies between 2000 and 2100", lambda table: (table[name] >= EARLIEST) & (table[name] < LATEST))
-
 
 def _direction_agrees(table: Table) -> BooleanValue:
     incoming = table.type.isin(TRANSFERS_IN) & (table.direction == "in")
@@ -165,11 +81,6 @@ def _currency() -> Column:
 
 def _flag(name: str, required: bool = True, optional_column: bool = False) -> Column:
     return Column(name, dt.int8, required, optional_column, (one_of_numbers(name, (0, 1)),))
-
-
-def one_of_numbers(name: str, values: tuple[int, ...]) -> Rule:
-    """The value is one of a few whole numbers."""
-    return Rule(f"is one of {', '.join(map(str, values))}", lambda table: table[name].isin(values))
 
 
 CLIENTS = RawTable(

@@ -1,11 +1,15 @@
 """Where the parts of a running Opora answer, and waiting for them."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
+
+from settings import settings
 
 PREFECT = "http://127.0.0.1:4200"
 
@@ -58,16 +62,34 @@ def wait_for(addresses: tuple[Address, ...], seconds: float, waiting: Callable[[
 
 
 def use_running_server() -> bool:
-    """Let the flows of this process report to the Prefect server of the running bank, if there is one.
+    """Let the flows of this process report to the Prefect server of the running bank, if there is one; says where they do.
 
-    Without one, Prefect starts a temporary server over the same database, so the runs are seen later all the same.
+    Without one, Prefect starts a temporary server over the same database, so the runs are seen later all the same. So it does
+    beside the server of another project, or of a bank with another OPORA_VAR, which the runs are none of the business of.
     """
     if "PREFECT_API_URL" in os.environ:
-        return True
+        return _say(f"the Prefect server that PREFECT_API_URL names, {os.environ['PREFECT_API_URL']}", running=True)
     if not answers(ADDRESSES[0]):
-        return False
+        return _say("a temporary Prefect server", running=False)
+    ours, theirs = Path(os.environ.get("PREFECT_HOME") or settings().var / "prefect"), _home(f"{PREFECT}/api")
+    if theirs is None or theirs.resolve() != ours.resolve():
+        whose = f"keeps its runs in {theirs}" if theirs else "does not say where it keeps its runs"
+        return _say(f"a temporary Prefect server: the one at {PREFECT} {whose}, this bank in {ours}", running=False)
     os.environ["PREFECT_API_URL"] = f"{PREFECT}/api"
-    return True
+    return _say(f"this bank's Prefect server, {PREFECT}", running=True)
+
+
+def _home(api: str) -> Path | None:
+    """The folder of the Prefect server at `api`; None where it does not tell."""
+    try:
+        return Path(httpx.get(f"{api}/admin/settings", timeout=5).raise_for_status().json()["home"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _say(where: str, *, running: bool) -> bool:
+    print(f"Runs are recorded by {where}.", file=sys.stderr, flush=True)
+    return running
 
 
 def wait_for_prefect(seconds: float) -> bool:

@@ -14,13 +14,15 @@ from clock import now
 from consent_api import releases
 from consent_api.audit import Actor
 from consent_api.budget import BudgetExhausted, Caps
-from consent_api.catalogue import EVERYBODY, load_catalogue
+from consent_api.catalogue import EVERYBODY, NotInCatalogue, load_catalogue
 from consent_api.periods import PATTERN, Period
-from consent_api.releases import Subject
+from consent_api.releases import PeriodNotOver, Subject
 from consent_api.reports import Made, Plan, Source, make_report, plans
 from consent_api.store import Store, open_store
 from features.lake import open_lake
+from features.refusals import UnknownTable
 from flows.incomes import predicted_incomes
+from flows.refusing import refusing
 from settings import Settings, settings
 
 ACTOR = Actor("flow:aggregate", "flow")
@@ -52,6 +54,7 @@ class ReleaseSummary:
 
 
 @flow(name="aggregate", validate_parameters=True, flow_run_name="aggregate {request.period}")
+@refusing(NotInCatalogue, PeriodNotOver, UnknownTable)
 def aggregate(request: AggregateRequest) -> list[ReleaseSummary]:
     """Make every report of the month that is not made yet; those that are made stay as they are.
 

@@ -28,18 +28,3 @@ class Command:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(self._status)
-
-
-class WithoutTrace(logging.Filter):
-    """Log records without the stack trace of a refusal: the command itself says in one sentence what to do."""
-
-    def __init__(self, refusals: tuple[type[Exception], ...]) -> None:
-        super().__init__()
-        self._refusals = refusals
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let the record pass, shortened where a refusal caused it."""
-        if record.exc_info and isinstance(record.exc_info[1], self._refusals):
-            record.exc_info = None
-            record.exc_text = None
-        return True

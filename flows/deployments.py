@@ -3,6 +3,7 @@
 from typing import Any
 
 from prefect import Flow
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.schedules import Cron, Schedule
@@ -57,6 +58,9 @@ SCHEDULES: dict[Flow[Any, Any], list[Schedule]] = {
     gate: [Cron("*/15 * * * *", slug="often")],
 }
 
+ONE_AT_A_TIME = frozenset({train, train_table, push, respond, pipeline})
+"""Two runs of these would share the processors and learn, or write, the same: the second waits for the first."""
+
 
 def _answered(kind: str) -> DeploymentEventTrigger:
     """Runs `respond` for every event of a kind; what the flow `respond` is asked is in the event's payload."""
@@ -88,6 +92,7 @@ def deployments() -> list[RunnerDeployment]:
             name=flow.name,
             description=text,
             schedules=SCHEDULES.get(flow),
+            concurrency_limit=ConcurrencyLimitConfig(limit=1) if flow in ONE_AT_A_TIME else None,
             triggers=[_answered("drift"), _answered("quality")] if flow is respond else None,
         )
         for flow, text in DESCRIPTIONS.items()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
@@ -11,6 +11,7 @@ from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from clock import now
+from flows.refusing import refusing
 from monitoring.drift import ColumnDrift
 from monitoring.observation import observe
 from monitoring.rows import open_journal
@@ -26,7 +27,7 @@ class DriftRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    use_case: Literal["income", "prescoring", "recommendation", "fraud"] = Field(description="Whose champion is watched.")
+    use_case: models.UseCaseName = Field(description="Whose champion is watched.")
     days: int = Field(30, ge=1, le=366, description="How far back the journal is read, in days.")
 
 
@@ -72,6 +73,7 @@ class DriftResult:
 
 
 @flow(name="drift", validate_parameters=True, flow_run_name="drift {request.use_case}")
+@refusing(models.NoChampion)
 def drift(request: DriftRequest) -> DriftResult:
     """Compare the journal with the champion's reference, file the Evidently report, emit an event when it drifted.
 

@@ -12,6 +12,7 @@ from features.lake import open_lake
 from features.refusals import RefusedFile, UnwritableLake
 from features.summary import IngestSummary
 from features.tables import TABLES, TableName
+from flows.refusing import refusing
 from settings import settings
 
 
@@ -25,6 +26,7 @@ class IngestRequest(BaseModel):
 
 
 @flow(name="ingest", validate_parameters=True, flow_run_name="ingest {request.table}")
+@refusing(RefusedFile, UnwritableLake)
 def ingest(request: IngestRequest) -> list[IngestSummary]:
     """Ingest a file, or the part files of a folder in order of name; the summary is an artifact of the run.
 

@@ -20,6 +20,7 @@ import pandas as pd
 from prefect import flow, get_run_logger
 
 from clock import now
+from flows.refusing import refusing
 from flows.registration import scratch
 from monitoring.labels import Label, LabelsOutcome, record_labels
 from monitoring.rows import open_journal
@@ -44,6 +45,7 @@ class LabelsRequest(BaseModel):
 
 
 @flow(name="labels", validate_parameters=True)
+@refusing(RefusedFile)
 def labels(request: LabelsRequest) -> LabelsOutcome:
     """Join a file of labels to the journal; returns how many came to what.
 

@@ -10,17 +10,19 @@ from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from database import open_database
-from features.current import newest_moment
+from features.current import NothingIngested, newest_moment
 from features.lake import Lake, open_lake
 from features.online import OnlineStore
 from features.online_rows import newest_rows
 from features.own_spending import SPENDING_YEAR
+from features.refusals import RefusedFile, UnknownTable, UnwritableLake
 from features.spending_year import spending_year
 from features.tables import TABLES
 from flows.aggregate import AggregateRequest, aggregate
 from flows.demo import give_consents
 from flows.drift import DriftRequest, drift
 from flows.ingest import IngestRequest, ingest
+from flows.refusing import refusing
 from flows.score import ScoreRequest, score
 from flows.train import TrainRequest, train
 from registry import models
@@ -44,6 +46,7 @@ class PipelineRequest(BaseModel):
 
 
 @flow(name="pipeline", validate_parameters=True, flow_run_name="pipeline")
+@refusing(RefusedFile, UnwritableLake, UnknownTable, NothingIngested)
 def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
     """Raw tables → lake → online features → four champions → journal, drift reports and releases; one row per use case.
 
@@ -61,7 +64,7 @@ def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
         get_run_logger().info("the lake has nothing new: the champions stay")
         return _summary({})
     publish_online_features()
-    reasons = {use_case: _renew(use_case, request) for use_case in models.USE_CASES}
+    reasons: dict[str, str] = {use_case: _renew(use_case, request) for use_case in models.USE_CASES}
     if simulated:
         give_demo_consents()
     if "transactions" in versions:

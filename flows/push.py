@@ -2,14 +2,13 @@
 
 import argparse
 import gc
-import logging
 import sys
 import time
 from typing import Any
 from uuid import UUID
 
 from flows.addresses import use_running_server
-from flows.command import Command, WithoutTrace
+from flows.command import Command
 
 if __name__ == "__main__":
     command = Command()
@@ -31,6 +30,7 @@ from database import open_database
 from features.current import NothingIngested
 from features.lake import open_lake
 from features.online import OnlineStore
+from flows.refusing import refusing
 from monitoring.journal import Journal
 from monitoring.rows import open_journal
 from registry.models import NoChampion, load_champion
@@ -51,6 +51,7 @@ class PushRequest(BaseModel):
 
 
 @flow(name="push", validate_parameters=True, flow_run_name="push")
+@refusing(*_REFUSALS)
 def push(request: PushRequest) -> dict[str, int]:
     """Recommend to every client with the champion, put that in force and write every push text; returns the counts.
 
@@ -130,8 +131,6 @@ def shown(what: str, clients: int) -> Progress:
 
 def main(arguments: list[str]) -> int:
     """Do the batch job and print its counts; returns the exit status."""
-    for runs in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(runs).addFilter(WithoutTrace(_REFUSALS))
     parser = argparse.ArgumentParser(prog="make push", description=__doc__)
     parser.add_argument(
         "--stored-features", action="store_true", help="take the features that serving has, not the lake's newest"

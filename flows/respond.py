@@ -38,7 +38,7 @@ class RespondRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    use_case: Literal["income", "prescoring", "recommendation", "fraud"] = Field(description="Whose champion the event is about.")
+    use_case: models.UseCaseName = Field(description="Whose champion the event is about.")
     kind: Literal["drift", "quality"] = Field(description="What was found.")
     event_id: str = Field(min_length=1, max_length=100, description="Each event is answered once, however often it is delivered.")
     version: str = Field(min_length=1, max_length=20, description="The version that was champion when it was found.")

@@ -1,16 +1,15 @@
 """The flow that scores the newest rows of a use case in one batch, into the journal."""
 
-from typing import Literal
-
 from prefect import flow, get_run_logger
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.current import current_rows
+from features.current import NothingIngested, current_rows
 from features.lake import open_lake
+from flows.refusing import refusing
 from monitoring.batch import batch_rows
 from monitoring.journal import Journal
 from monitoring.rows import open_journal
-from registry.models import load_champion
+from registry.models import NoChampion, UseCaseName, load_champion
 from settings import settings
 
 
@@ -19,12 +18,13 @@ class ScoreRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    use_case: Literal["income", "prescoring", "recommendation", "fraud"] = Field(description="Whose champion scores.")
+    use_case: UseCaseName = Field(description="Whose champion scores.")
     days: int = Field(7, ge=1, le=366, description="How far back applications and payments are taken, in days.")
     most: int = Field(20_000, ge=1, le=10_000_000, description="Most rows; of more, a sample is scored.")
 
 
 @flow(name="score", validate_parameters=True, flow_run_name="score {request.use_case}")
+@refusing(NoChampion, NothingIngested)
 def score(request: ScoreRequest) -> int:
     """Score the newest rows with the champion; returns how many rows the journal got."""
     config = settings()

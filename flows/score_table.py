@@ -16,6 +16,7 @@ if __name__ == "__main__":
 import pandas as pd
 from prefect import flow, get_run_logger
 
+from flows.refusing import refusing
 from flows.registration import scratch
 from flows.train_table import faults, listed
 from registry.loading import LoadedModel
@@ -39,6 +40,7 @@ class ScoreTableRequest(BaseModel):
 
 
 @flow(name="score-table", validate_parameters=True, flow_run_name="score {request.name}")
+@refusing(RefusedFile, NoChampion, UnwritableScores)
 def score_table(request: ScoreTableRequest) -> int:
     """Score a file with the champion of `name`; returns the number of rows written."""
     written, notes = score_file(request)

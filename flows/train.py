@@ -1,20 +1,20 @@
 """The flow that trains a use case, registers the result and lets the gate decide."""
 
-from typing import Literal
-
 import pandas as pd
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.lake import open_lake
 from features.sets import FEATURE_SETS
+from flows.refusing import refusing
 from flows.registration import Judge, RegisteredVersion, fit_and_register
 from flows.run_log import run_logger
 from registry import promotion
+from registry.models import UseCaseName
 from settings import settings
 from training.candidates import Budget
 from training.learnable import learnable
-from training.task import TrainingTask
+from training.task import NotTrainable, TrainingTask
 from training.use_cases import USE_CASES, training_frame, training_task
 
 
@@ -23,13 +23,19 @@ class TrainRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    use_case: Literal["income", "prescoring", "recommendation", "fraud"] = Field(description="Which model to train.")
+    use_case: UseCaseName = Field(description="Which model to train.")
     trials: int = Field(12, ge=1, le=1000, description="Most configurations to try.")
     seconds: float = Field(60, ge=1, le=86_400, description="Longest time to search and refit, in seconds.")
-    seed: int = Field(20260101, ge=0, le=2**31 - 1, description="Same tables, settings and seed give the same model.")
+    seed: int = Field(
+        default_factory=lambda: settings().seed,
+        ge=0,
+        le=2**31 - 1,
+        description="Same tables, settings and seed give the same model; empty = OPORA_SEED.",
+    )
 
 
 @flow(name="train", validate_parameters=True, flow_run_name="train {request.use_case}")
+@refusing(NotTrainable)
 def train(request: TrainRequest) -> RegisteredVersion:
     """Search, fit, register and gate one use case; the leaderboard is an artifact of the run."""
     return train_version(request, promotion.gate)

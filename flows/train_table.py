@@ -1,10 +1,12 @@
 """The flow that trains a model on a table of the user's own; also `python -m flows.train_table`, which is `make train`."""
 
 import argparse
+import contextlib
 import csv
-import logging
+import errno
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from pydantic import ValidationError
 
 from features.refusals import RefusedFile
 from flows.addresses import use_running_server
-from flows.command import Command, WithoutTrace
+from flows.command import Command
 from training.own_request import TableRequest
 from training.task import NotTrainable
 
@@ -23,27 +25,62 @@ if __name__ == "__main__":
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
+from flows.refusing import refusing
 from flows.registration import RegisteredVersion, champion_of, fit_and_register, scratch
+from settings import settings
 from training.candidates import Budget
 from training.own_scores import class_threshold
 from training.own_table import OwnTable, read_own_table
 
 LISTS = ("drop", "names", "protected")
 _HEAD = 5
+_LEAST_SEARCHING = 0.5
+"""Share of the seconds that the search has at least, however long reading took: a model of a few trees helps nobody."""
 
 
 @flow(name="train-table", validate_parameters=True, flow_run_name="train {request.name}")
+@refusing(RefusedFile, NotTrainable)
 def train_table(request: TableRequest) -> RegisteredVersion:
     """Read the table, look for leaks, then search, fit, register and gate; what is suspicious is an artifact of the run."""
-    started = time.monotonic()
-    champion = champion_of(request.name)
-    with scratch() as folder:
-        own = read_own_table(request, Path(folder), champion.scorer.metadata.get("table") if champion else None)
-    _tell(request, own)
-    left = max(1.0, request.seconds - (time.monotonic() - started))
-    params = request.model_dump(mode="json")
-    thresholds = class_threshold if request.kind == "binary" else None
-    return fit_and_register(own.task, own.frame, Budget(request.trials, left), request.seed, params, thresholds)
+    with full_disk_told():
+        champion = champion_of(request.name)
+        started = time.monotonic()
+        with scratch() as folder:
+            own = read_own_table(request, Path(folder), champion.scorer.metadata.get("table") if champion else None)
+        _tell(request, own)
+        left = time_to_search(request.seconds, time.monotonic() - started)
+        params = request.model_dump(mode="json")
+        thresholds = class_threshold if request.kind == "binary" else None
+        return fit_and_register(own.task, own.frame, Budget(request.trials, left), request.seed, params, thresholds)
+
+
+@contextlib.contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Make a full disk a refusal, whatever error it came out as.
+
+    Raises:
+        NotTrainable: says which disk.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _of_a_full_disk(error):
+            raise
+        room = f"there is no room left on the disk of {settings().var}: make some and start again"
+        raise NotTrainable(f"{room}; an unfinished search goes on where it was") from error
+
+
+def _of_a_full_disk(error: BaseException | None) -> bool:
+    """Whether a full disk is behind the error: SQLite says it in words, and may say it of another error's consequence."""
+    if error is None:
+        return False
+    told = (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "database or disk is full" in str(error)
+    return told or _of_a_full_disk(error.__cause__ or error.__context__)
+
+
+def time_to_search(asked: float, read: float) -> float:
+    """Seconds for the search out of those asked for, when reading the table took `read` of them."""
+    return max(_LEAST_SEARCHING * asked, asked - read)
 
 
 def _tell(request: TableRequest, own: OwnTable) -> None:
@@ -81,8 +118,13 @@ def parse(arguments: list[str]) -> TableRequest:
         if name in given:
             given[name] = listed(given[name])
     if "monotone" in given:
-        given["monotone"] = dict(pair.rsplit("=", 1) for pair in listed(given["monotone"]))
+        given["monotone"] = dict(_direction(pair) for pair in listed(given["monotone"]))
     return TableRequest(**given)
+
+
+def _direction(pair: str) -> tuple[str, int | str]:
+    name, _, sign = pair.rpartition("=")
+    return name or sign, {"1": 1, "-1": -1}.get(sign.strip(), sign)
 
 
 def listed(text: str) -> list[str]:
@@ -97,7 +139,6 @@ def faults(error: ValidationError) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Train what the command line asks for and print what came of it; returns the exit status."""
-    logging.getLogger("prefect.flow_runs").addFilter(WithoutTrace((RefusedFile, NotTrainable)))
     try:
         request = parse(arguments)
         result = train_table(request)

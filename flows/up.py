@@ -16,7 +16,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     if not wait_for_prefect(STARTING):
-        print(f"The Prefect server did not start within {STARTING:.0f} s: see its lines above.", flush=True)
+        print(f"This bank's Prefect server did not start within {STARTING:.0f} s: see its lines above.", flush=True)
         return 1
     status = run_pipeline.main([])
     if status:

@@ -9,7 +9,7 @@ from monitoring.error_model import Amounts, ErrorModel
 _TAIL = 0.9
 """Quantile of the relative errors (error / expected error) from which their tail is Pareto's."""
 _HEAVIEST = 0.45  # below 0.5 the variance is finite
-_MONTHLY = 0.1
+MONTHLY = 0.1
 """By how much the errors of whole months differ, relative, where no months are known."""
 _MONTHLY_WORTH = 3  # as much as so many months that are known
 
@@ -65,7 +65,7 @@ def _monthly(known: Amounts, model: ErrorModel, window: Amounts, rng: np.random.
     month, of = np.unique(known.months, return_inverse=True)[1], np.unique(window.months, return_inverse=True)[1]
     means = np.log(np.bincount(month, known.errors) / np.bincount(month, expected))
     freedom = _MONTHLY_WORTH + len(means) - 1
-    total = _MONTHLY_WORTH * _MONTHLY**2 + ((means - means.mean()) ** 2).sum()
+    total = _MONTHLY_WORTH * MONTHLY**2 + ((means - means.mean()) ** 2).sum()
     while True:
         spread = np.sqrt(total / rng.chisquare(freedom + 2))
         shared, own = rng.normal() / np.sqrt(len(means)), rng.normal(size=int(of.max()) + 1)

@@ -9,8 +9,11 @@ from sqlalchemy import Connection, Engine, func, select
 from monitoring.as_served import as_served
 from monitoring.companions import companions
 from monitoring.draining import reading
+from monitoring.early import early_labels
 from monitoring.estimation import Estimated
 from monitoring.health import SHADOW, model_health
+from monitoring.label_targets import AMOUNTS
+from monitoring.loss import reference_quality
 from monitoring.maturity import matured_window
 from monitoring.quality import Realised, estimated, realised, scores_of
 from monitoring.rows import JOURNAL, OK
@@ -43,9 +46,13 @@ def quality(model: LoadedModel, engine: Engine, since: datetime, until: datetime
     use_case, version = model.use_case, model.version
     scores = scores_of(engine, use_case, version, since, until, config.seed)
     scorer = as_served(model, scores, config.seed).scorer
-    matured = matured_window(use_case, until, max(1, (until - since).days), config)
+    days = max(1, (until - since).days)
+    matured = matured_window(use_case, until, days, config)
     known: dict[str, Realised | Estimated] = {"realised": realised(engine, use_case, version, *matured)}
     estimate = estimated(engine, use_case, version, scores, until, scorer, config)
+    if use_case == AMOUNTS:
+        early = early_labels(engine, use_case, scorer, until, days, config)
+        estimate = early.borne_out(estimate, reference_quality(use_case, scorer), config.quality_loss)
     if isinstance(estimate, Estimated):
         known["estimated"] = estimate
     figures = {f"{name}{bound}": getattr(one, field) for name, one in known.items() for bound, field in _BOUNDS.items()}

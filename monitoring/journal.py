@@ -17,11 +17,12 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from monitoring import history
-from monitoring.batches import JournalBatch, Layout
+from monitoring.batches import JournalBatch
 from monitoring.draining import reading
+from monitoring.entries import Entry, tell_all, tell_here
 from monitoring.history import Sample
 from monitoring.insertion import writer_of
-from monitoring.rows import JournalRow, Record, UnfitRow, create_tables
+from monitoring.rows import JournalRow, UnfitRow, create_tables
 
 __all__ = ["Journal", "JournalBatch", "JournalClosed", "JournalFull", "JournalNotWritten", "JournalRow", "Sample", "UnfitRow"]
 
@@ -48,35 +49,6 @@ class JournalNotWritten(Exception):
     """The database refused the rows or is away: none of them may be answered."""
 
 
-class _Entry:
-    """The rows of one caller, and the news that they are durable or why they are not (None = they are)."""
-
-    __slots__ = ("done", "layouts", "loop", "records")
-
-    def __init__(
-        self,
-        rows: Sequence[JournalRow] | JournalBatch,
-        done: Future[None] | asyncio.Future[None],
-        loop: asyncio.AbstractEventLoop | None = None,  # of a caller that awaits
-    ) -> None:
-        self.records: list[Record]
-        self.layouts: tuple[Layout, ...]
-        if isinstance(rows, JournalBatch):
-            self.records, self.layouts = rows.records(), (rows.layout,)
-        else:
-            self.records, self.layouts = [row.record() for row in rows], ()
-        self.loop = loop
-        self.done = done
-
-    def tell(self, error: Exception | None) -> None:
-        if self.done.done():  # an awaiting caller that went away
-            return
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
-
-
 class Journal:
     """Keeps scores in a database opened with `database.open_database`.
 
@@ -98,9 +70,9 @@ class Journal:
         self._capacity = capacity
         self._patience = patience
         self._changed = threading.Condition()
-        self._waiting: list[_Entry] = []
-        self._gathered: dict[asyncio.AbstractEventLoop, list[_Entry]] = {}  # what awaiting callers brought in this turn of a loop
-        self._outside: list[_Entry] = []  # awaiting callers for whom there is no room yet, in order
+        self._waiting: list[Entry] = []
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Entry]] = {}  # what awaiting callers brought in this turn of a loop
+        self._outside: list[Entry] = []  # awaiting callers for whom there is no room yet, in order
         self._layouts: set[str] = set()
         self._closed = False
         self.pending = 0
@@ -119,7 +91,7 @@ class Journal:
             JournalFull, JournalClosed, JournalNotWritten: none of these rows was kept.
         """
         done: Future[None] = Future()
-        entry = _Entry(rows, done)
+        entry = Entry(rows, done)
         if not entry.records:
             return
         with self._changed:
@@ -131,7 +103,7 @@ class Journal:
         """`write` for a caller on an event loop, which runs on meanwhile; a cancelled caller's rows may still be kept."""
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        entry = _Entry(rows, done, loop)
+        entry = Entry(rows, done, loop)
         if not entry.records:
             return
         gathered = self._gathered.get(loop)
@@ -172,7 +144,7 @@ class Journal:
             self._closed = True
             abandoned, self._outside = self._outside, []
             self._changed.notify_all()
-        _tell(abandoned, JournalClosed("the journal is closed: the service is shutting down, send the request again"))
+        tell_all(abandoned, JournalClosed("the journal is closed: the service is shutting down, send the request again"))
         self._writer.join()
 
     def __enter__(self) -> Self:
@@ -181,7 +153,7 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _admit(self, entry: _Entry) -> bool:
+    def _admit(self, entry: Entry) -> bool:
         if self._closed:
             raise JournalClosed("the journal is closed: the service is shutting down, send the request again")
         if self.pending and self.pending + len(entry.records) > self._capacity:
@@ -213,7 +185,7 @@ class Journal:
                 except JournalClosed as closed:
                     entry.tell(closed)
 
-    def _written_at_once(self, batch: list[_Entry]) -> bool:
+    def _written_at_once(self, batch: list[Entry]) -> bool:
         """Keep a few rows here and now without waiting for anybody: quicker than to wake a thread and to be woken by it.
 
         Batches alone, since their ids are new: the ids of other rows have to be looked for in the table.
@@ -231,14 +203,14 @@ class Journal:
             if idle and self._database.untidy:
                 self._changed.notify_all()
         if written:
-            _tell_all(batch, None)
+            tell_here(batch, None)
         return written
 
-    def _give_up(self, entry: _Entry) -> None:
+    def _give_up(self, entry: Entry) -> None:
         if self._withdraw(entry):
             entry.tell(self._full())
 
-    def _withdraw(self, entry: _Entry) -> bool:
+    def _withdraw(self, entry: Entry) -> bool:
         with self._changed:
             waited = entry in self._outside
             if waited:
@@ -265,7 +237,7 @@ class Journal:
             self._tidy()
         self._database.close()
 
-    def _take(self) -> list[_Entry] | None:
+    def _take(self) -> list[Entry] | None:
         """What waits; nothing when it is time to tidy up, None when there will be nothing any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed or self._database.untidy)
@@ -283,7 +255,7 @@ class Journal:
             self._tidy_at += _RETRY_SECONDS
             logger.warning("rows stay in the journal's spool for now: %s", type(error).__name__)
 
-    def _keep(self, batch: list[_Entry]) -> None:
+    def _keep(self, batch: list[Entry]) -> None:
         layouts = {layout for entry in batch for layout in entry.layouts if layout.layout not in self._layouts}
         try:
             self._database.write([record for entry in batch for record in entry.records], layouts)
@@ -294,9 +266,9 @@ class Journal:
                 for entry in batch:
                     self._keep([entry])
             else:
-                _tell(batch, _not_written(error))
+                tell_all(batch, _not_written(error))
         else:
-            _tell(batch, None)
+            tell_all(batch, None)
 
     def _blames_rows(self, error: Exception) -> bool:
         driver: Any = self._engine.dialect.loaded_dbapi
@@ -306,26 +278,8 @@ class Journal:
         return reading(self._engine)
 
 
-def _tell(batch: list[_Entry], error: Exception | None) -> None:
-    """Wake every caller; those of one event loop together, since each wake-up of a loop costs a system call."""
-    loops: dict[asyncio.AbstractEventLoop, list[_Entry]] = {}
-    for entry in batch:
-        if entry.loop is None:
-            entry.tell(error)
-        else:
-            loops.setdefault(entry.loop, []).append(entry)
-    for loop, entries in loops.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(partial(_tell_all, entries, error))
-
-
 def _cancel(timer: asyncio.TimerHandle, _done: object) -> None:
     timer.cancel()
-
-
-def _tell_all(entries: list[_Entry], error: Exception | None) -> None:
-    for entry in entries:
-        entry.tell(error)
 
 
 def _cause(error: Exception) -> BaseException:

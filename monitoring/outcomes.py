@@ -48,23 +48,38 @@ def features_of_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def labelled(
-    engine: Engine, use_case: str, version: str, since: datetime | None, until: datetime, most: int, newest: bool = False
+    engine: Engine,
+    use_case: str,
+    version: str | None,
+    since: datetime | None,
+    until: datetime,
+    most: int,
+    newest: bool = False,
+    told: tuple[datetime, datetime] | None = None,
 ) -> Outcomes:
-    """Labelled scores that a version really gave (no failures, no simulations) for since ≤ ts < until, at most `most`.
+    """Labelled scores that a version, None = any, really gave (no failures, no simulations) for since ≤ ts < until.
 
-    Of more, a random sample; with `newest`, the newest ones. `since` None = from the first one.
+    Args:
+        since: None = from the first one.
+        most: of more, a random sample; with `newest`, the newest ones.
+        told: only by labels that became known after the first of these moments and not after the second.
     """
     journal = JOURNAL.c
-    within = [journal.use_case == use_case, journal.ts < until, journal.model_version == version, journal.status == OK]
+    within = [journal.use_case == use_case, journal.ts < until, journal.status == OK]
+    if version is not None:
+        within.append(journal.model_version == version)
     if since is not None:
         within.append(journal.ts >= since)
+    known = () if told is None else (LABELS.c.labelled_at > told[0], LABELS.c.labelled_at <= told[1])
     order = journal.ts.desc() if newest else func.substr(journal.score_id, _RANDOM_DIGITS)
-    joined = select(LABELS.c.score_id).where(LABELS.c.score_id == journal.score_id).exists()
+    joined = select(LABELS.c.score_id).where(LABELS.c.score_id == journal.score_id, *known).exists()
     chosen = select(journal.score_id).where(*within, journal.is_simulation.is_(False), joined).order_by(order).limit(most)
     chosen_ids = chosen.subquery()
     scores = select(JOURNAL).join(chosen_ids, journal.score_id == chosen_ids.c.score_id).order_by(journal.ts, journal.score_id)
-    labels = select(LABELS.c.score_id, LABELS.c.output, LABELS.c.label).join(
-        chosen_ids, LABELS.c.score_id == chosen_ids.c.score_id
+    labels = (
+        select(LABELS.c.score_id, LABELS.c.output, LABELS.c.label)
+        .join(chosen_ids, LABELS.c.score_id == chosen_ids.c.score_id)
+        .where(*known)
     )
     with reading(engine) as connection:
         frame = expanded(connection, connection.execute(scores).mappings().all())

@@ -7,7 +7,7 @@ import numpy as np
 
 from registry.encoding import ModelColumn, encode
 from registry.fast_engines import RowMargin, quickest
-from registry.outputs import Output, inverse_link
+from registry.outputs import Output
 from registry.scorer import Scorer
 
 _PROBES = 16
@@ -48,7 +48,9 @@ class FastScorer:
         for output in self._outputs:
             margin = sum(member.weight * margins[member.file] for member in output.members)
             predictions[output.name] = (
-                _prediction(output, np.asarray(margin)) if output.classes else _number(output, float(margin))
+                output.predictions(np.asarray(margin)[None], vector)[0]
+                if output.classes
+                else _number(output, float(margin), vector)
             )
         return predictions
 
@@ -56,14 +58,11 @@ class FastScorer:
         """Predictions by output for encoded rows, shape (rows, features) float32, as `Scorer.predict` gives them."""
         margins = {name: np.asarray(self._boosters[name].margin(matrix), dtype=np.float64) for name in self._margins}
         return {
-            output.name: _prediction(output, np.sum([member.weight * margins[member.file] for member in output.members], axis=0))
+            output.name: output.predictions(
+                np.sum([member.weight * margins[member.file] for member in output.members], axis=0), matrix
+            )
             for output in self._outputs
         }
-
-
-def _prediction(output: Output, margin: np.ndarray) -> np.ndarray:
-    raw = inverse_link(output.link, margin)
-    return raw if output.calibration is None else output.calibration(raw)
 
 
 def _codes(column: ModelColumn) -> Mapping[str, int] | None:
@@ -84,10 +83,10 @@ def _probes(scorer: Scorer) -> np.ndarray:
     return probes
 
 
-def _number(output: Output, margin: float) -> float:
-    """`_prediction` of one number, without arrays."""
-    raw = _INVERSE_LINKS[output.link](margin)
-    return raw if output.calibration is None else float(output.calibration(np.asarray(raw)))
+def _number(output: Output, margin: float, vector: np.ndarray) -> float:
+    """`Output.predictions` of one row that is a number, with as few arrays as can be."""
+    raw, calibration = _INVERSE_LINKS[output.link](margin), output.calibration_of(vector)
+    return raw if calibration is None else float(calibration(np.asarray(raw)))
 
 
 def _logistic(margin: float) -> float:

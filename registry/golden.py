@@ -44,11 +44,14 @@ class Golden:
 def write_golden(folder: Path, columns: tuple[ModelColumn, ...], outputs: tuple[Output, ...]) -> None:
     """Score rows of the reference with the native files in `folder` and keep both there as `golden.json`.
 
-    Called before `write_manifest`, which covers the file with its hash. The rows are spread evenly over the reference.
+    Called before `write_manifest`, which covers the file with its hash. The rows are spread evenly over the reference; every
+    second one lacks what rows may lack that have a calibration of their own.
     """
     reference = pd.read_parquet(folder / REFERENCE)
     places = np.unique(np.linspace(0, len(reference) - 1, ROWS).round().astype(int))
     rows = [_row(record, columns) for record in reference.iloc[places].to_dict("records")]
+    absent = {columns[position].name for output in outputs if output.lacking for position in output.lacking.columns}
+    rows[::2] = [row | dict.fromkeys(absent) for row in rows[::2]]
     categorical = category_positions(columns)
     boosters = {
         member.file: load_booster(member.family, folder / member.file, categorical)

@@ -63,10 +63,10 @@ class Holdout:
         labels, weights, groups, replicates = self._resampled()
         return bootstrap_interval(self.figure, labels, predictions, weights, replicates=replicates, groups=groups)
 
-    def compare(self, first: Predictions, second: Predictions) -> Comparison:
-        """How much better `first` scores than `second`, with a two-sided 90 % paired bootstrap interval."""
+    def compare(self, first: Predictions, second: Predictions, level: float = 0.9) -> Comparison:
+        """How much better `first` scores than `second`, with a two-sided paired bootstrap interval of this `level`."""
         labels, weights, groups, replicates = self._resampled()
-        return paired_bootstrap(self.figure, labels, first, second, weights, replicates=replicates, groups=groups)
+        return paired_bootstrap(self.figure, labels, first, second, weights, replicates=replicates, level=level, groups=groups)
 
     def _resampled(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray | None, int]:
         labels = {str(output): self.labels[output].to_numpy(dtype="float64") for output in self.labels.columns}

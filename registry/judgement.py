@@ -8,10 +8,8 @@ from registry.bootstrap import Comparison, Undefined
 from registry.candidate import Candidate, Unservable, admitted, load_candidate, predicted
 from registry.holdout import Holdout, Predictions
 from registry.lineage import advantage
+from registry.rivalry import MARGIN, Rivalry, rivalry
 from settings import Settings
-
-MARGIN = 0.02
-"""Share of the champion's advantage over the naive baseline that a fresher or simpler version may give up."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class Verdict:
         interval: 90 % bootstrap interval of the challenger's metric.
         comparison: challenger against champion; positive = the challenger is better.
         margin: how much worse was still acceptable, in the metric's units.
+        by_output: the same comparison in each output that both have.
         live: figures of its time in shadow by name, where it had one.
     """
 
@@ -40,6 +39,7 @@ class Verdict:
     interval: tuple[float, float] | None = None
     comparison: Comparison | None = None
     margin: float | None = None
+    by_output: Mapping[str, Comparison] = field(default_factory=dict)
     live: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -56,12 +56,13 @@ def judge(use_case: str, version: str, holdout: Holdout, margin: float = MARGIN,
 
     1. The challenger has to serve (`registry.admission`), and its own interval has to lie wholly beyond the naive baseline.
     2. Without a champion that can be loaded and scored, that is enough.
-    3. low > 0: it is better; promote.
-    4. low >= -m: it is not worse by the margin m; promote if it is fresher, simpler or wider (`registry.lineage`), else refuse.
-    5. Otherwise refuse: it is worse, or the rows are too few to exclude that.
+    3. An output of several that is worse by more than m beyond chance (`registry.rivalry`) is a refusal, whatever the average.
+    4. low > 0: it is better; promote.
+    5. low >= -m: it is not worse by the margin m; promote if it is fresher, simpler or wider (`registry.lineage`), else refuse.
+    6. Otherwise refuse: it is worse, or the rows are too few to exclude that.
 
-    m is `margin` times the champion's advantage over the naive baseline, which means the same in every metric. Testing 3 and then
-    4 needs no correction for two tests, since the hypotheses are nested. Sources: FDA, Non-Inferiority Clinical Trials to
+    m is `margin` times the champion's advantage over the naive baseline, which means the same in every metric. Testing 4 and then
+    5 needs no correction for two tests, since the hypotheses are nested. Sources: FDA, Non-Inferiority Clinical Trials to
     Establish Effectiveness (2016), for a margin as a share of the active control's effect; EMA, Points to consider on switching
     between superiority and non-inferiority (2000), for the order of the tests.
     """
@@ -100,17 +101,28 @@ def _compared(
     if not shared:
         raise Unservable(f"it predicts {', '.join(champion.scorer.outputs)} only")
     common = holdout.only(shared)
-    theirs = predicted(champion, common)
-    current, comparison = common.score(theirs), common.compare(predictions, theirs)
-    accepted = margin * max(0.0, common.gain(current))
-    figures = replace(verdict, champion=current, comparison=comparison, margin=accepted)
-    word, conclusion = _decide(comparison, accepted, advantage(challenger, champion))
-    title = f"{holdout.figure.title} {figure(common.score(predictions))} against {figure(current)} of champion {champion.version}"
+    found = rivalry(champion.version, common, predictions, predicted(champion, common), margin)
+    change = found.overall
+    figures = replace(verdict, champion=found.metric, comparison=change, margin=found.accepted, by_output=found.by_output)
+    word, conclusion = _decide(change, found.accepted, advantage(challenger, champion))
+    harm = _harm(found)
+    if harm:
+        word, conclusion = "refused", f"{conclusion}{', but' if word == 'promoted' else ';'} {harm}"
+    ours = f"{holdout.figure.title} {figure(common.score(predictions))}"
+    title = f"{ours} against {figure(found.metric)} of champion {champion.version}"
     rows = f"on the same {len(holdout.features):,} rows{_lacking(champion, holdout)}"
-    difference = (
-        f"{_signed(comparison.difference)} in its favour (90 % interval {_signed(comparison.low)} to {_signed(comparison.high)})"
-    )
+    difference = f"{_signed(change.difference)} in its favour (90 % interval {_signed(change.low)} to {_signed(change.high)})"
     return replace(figures, promoted=word == "promoted", reason=f"{word}: {title} {rows}, {difference}: {conclusion}")
+
+
+def _harm(found: Rivalry) -> str:
+    """A clause on the outputs that are worse by more than is accepted; empty when there is none."""
+    told = [
+        f"{output} is worse by {figure(-change.difference)} ({100 * found.level:.3g} % interval {figure(-change.high)} to "
+        f"{figure(-change.low)})"
+        for output, change in found.harmed.items()
+    ]
+    return f"{' and '.join(told)}, more than the accepted {figure(found.accepted)}" if told else ""
 
 
 def _lacking(champion: Candidate, holdout: Holdout) -> str:

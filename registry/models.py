@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import mlflow
 import pandas as pd
@@ -28,7 +28,9 @@ from settings import Settings, settings
 
 __all__ = ["CHALLENGER", "CHAMPION", "SHA256_TAG", "LoadedModel"]
 
-USE_CASES = ("income", "prescoring", "recommendation", "fraud")
+UseCaseName = Literal["income", "prescoring", "recommendation", "fraud"]
+USE_CASES: tuple[UseCaseName, ...] = get_args(UseCaseName)
+"""The bank's own models; the names that forms offer and that no table of a user's may take."""
 GATE_TAG = "opora.gate"
 """Tag of a version: the gate's verdict in words."""
 GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")

@@ -50,6 +50,28 @@ class ClassScaling:
         return inverse_link("softmax", link("softmax", probabilities) * self.factors + self.shifts)
 
 
+Map = Calibration | ClassScaling
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """The calibration of rows that have none of some columns, as those of callers who cannot give them.
+
+    Of such rows the boosters err in another way than of complete ones: one map for both would be right for neither.
+
+    Attributes:
+        columns: positions in the matrix; a row lacks them when all of them are missing.
+        calibration: of these rows, None where the raw probabilities are to stand.
+    """
+
+    columns: tuple[int, ...]
+    calibration: Map | None
+
+    def rows(self, matrix: np.ndarray) -> np.ndarray:
+        """Mask of the rows that lack the columns, shape (rows,)."""
+        return np.asarray(np.isnan(matrix[:, list(self.columns)]).all(axis=1))
+
+
 @dataclass(frozen=True)
 class Interval:
     """90 % conformalised quantile regression in margin space, Mondrian by segment of the prediction.
@@ -74,15 +96,36 @@ class Output:
     """One thing a Scorer predicts.
 
     `link` turns margins into predictions: "logit" (probability), "log" (positive amount), "identity", or "softmax" (a
-    probability for each of `classes`).
+    probability for each of `classes`). `calibration` is for every row, or where `lacking` says otherwise for the others.
     """
 
     name: str
     link: str
     members: tuple[Member, ...]
     classes: tuple[str, ...] = ()
-    calibration: Calibration | ClassScaling | None = None
+    calibration: Map | None = None
     interval: Interval | None = None
+    lacking: Lacking | None = None
+
+    def predictions(self, margins: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Predictions from the margins of encoded rows, each row calibrated by the map for what it has.
+
+        Args:
+            margins: of the blend, shape (rows,) or (rows, classes).
+            matrix: the same rows, shape (rows, features), NaN = missing.
+        """
+        raw = inverse_link(self.link, margins)
+        complete = _mapped(self.calibration, raw)
+        if self.lacking is None:
+            return complete
+        lacking = self.lacking.rows(matrix).reshape(-1, *[1] * (raw.ndim - 1))
+        return np.where(lacking, _mapped(self.lacking.calibration, raw), complete)
+
+    def calibration_of(self, vector: np.ndarray) -> Map | None:
+        """The map for one encoded row, shape (1, features)."""
+        if self.lacking is None or not self.lacking.rows(vector)[0]:
+            return self.calibration
+        return self.lacking.calibration
 
     @property
     def every_member(self) -> tuple[Member, ...]:
@@ -90,23 +133,33 @@ class Output:
         return self.members if self.interval is None else (*self.members, self.interval.low, self.interval.high)
 
 
+def _mapped(calibration: Map | None, raw: np.ndarray) -> np.ndarray:
+    return raw if calibration is None else calibration(raw)
+
+
 def read_output(stored: dict[str, Any]) -> Output:
-    """An Output from its JSON form (`dataclasses.asdict` after a round trip through JSON)."""
-    calibration, interval = stored["calibration"], stored["interval"]
+    """An Output from its JSON form (`dataclasses.asdict` after a round trip through JSON).
+
+    Versions that were made with one calibration for all rows have no entry `lacking`.
+    """
+    interval, lacking = stored["interval"], stored.get("lacking")
     return Output(
         stored["name"],
         stored["link"],
         tuple(Member(**member) for member in stored["members"]),
         tuple(stored["classes"]),
-        calibration and _read_calibration(calibration),
+        _read_calibration(stored["calibration"]),
         interval
         and Interval(
             Member(**interval["low"]), Member(**interval["high"]), tuple(interval["borders"]), tuple(interval["corrections"])
         ),
+        lacking and Lacking(tuple(lacking["columns"]), _read_calibration(lacking["calibration"])),
     )
 
 
-def _read_calibration(stored: dict[str, Any]) -> Calibration | ClassScaling:
+def _read_calibration(stored: dict[str, Any] | None) -> Map | None:
+    if stored is None:
+        return None
     if "factors" in stored:
         return ClassScaling(stored["method"], tuple(stored["factors"]), tuple(stored["shifts"]))
     return Calibration(stored["method"], tuple(stored["raw"]), tuple(stored["calibrated"]))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from registry import models
 from registry.aliases import ChampionChanged, NoSuchVersion, move_champion, nominate, record_refusal, settle
 from registry.holdout import Holdout, evaluate
-from registry.judgement import MARGIN, Verdict, judge
+from registry.judgement import Verdict, judge
+from registry.rivalry import MARGIN
 from settings import Settings
 
 __all__ = ["MARGIN", "Evidence", "Holdout", "Verdict", "evaluate", "gate", "judge", "postpone"]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,13 @@ class Scorer:
 
         Probabilities are calibrated where calibration was worth it.
         """
-        return {output.name: self._predicted(output, margins) for output, margins in self._margins(frame)}
+        matrix = encode(frame, self.columns_)
+        return {output.name: output.predictions(self._blend(output.members, matrix), matrix) for output in self.outputs_}
 
     def margins(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
         """What the blends give before link and calibration, by output, shape (rows,) or (rows, classes)."""
-        return {output.name: margins for output, margins in self._margins(frame)}
+        matrix = encode(frame, self.columns_)
+        return {output.name: self._blend(output.members, matrix) for output in self.outputs_}
 
     def table(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Predictions as columns: one per output, `<output>_<class>` for classes."""
@@ -115,18 +117,9 @@ class Scorer:
         total[..., -1] += self._blend(members, matrix) - total.sum(axis=-1)
         return total
 
-    def _margins(self, frame: pd.DataFrame) -> Iterator[tuple[Output, np.ndarray]]:
-        matrix = encode(frame, self.columns_)
-        return ((output, self._blend(output.members, matrix)) for output in self.outputs_)
-
     def _blend(self, members: tuple[Member, ...], matrix: np.ndarray) -> np.ndarray:
         parts = [member.weight * np.asarray(self.boosters[member.file].margin(matrix), dtype=np.float64) for member in members]
         return np.sum(parts, axis=0)
-
-    @staticmethod
-    def _predicted(output: Output, margins: np.ndarray) -> np.ndarray:
-        raw = inverse_link(output.link, margins)
-        return raw if output.calibration is None else output.calibration(raw)
 
     def _output(self, name: str) -> Output:
         for output in self.outputs_:

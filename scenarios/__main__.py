@@ -25,12 +25,13 @@ COMMON = {
 """Settings of every scenario: labels take up to 120 days, so quality is judged and a model is retrained at that pace."""
 
 
-def environment(var: Path) -> Mapping[str, str]:
+def environment(var: Path, seed: int) -> Mapping[str, str]:
     """The environment variables of a scenario in the folder `var`: nothing of the bank outside is read or written."""
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("OPORA_")},
         **COMMON,
         "OPORA_VAR": str(var),
+        "OPORA_SEED": str(seed),
         CLOCK_FILE: str(var / "clock"),
         "PREFECT_HOME": str(var / "prefect"),
         "BENTOML_HOME": str(var / "bentoml"),
@@ -44,6 +45,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--name", required=True, choices=sorted(SCENARIOS), metavar=f"{{{','.join(sorted(SCENARIOS))}}}")
     parser.add_argument("--days", type=int, help="fewer days than the scenario has, to see how it begins")
     parser.add_argument("--clients", type=int, help="another size of the bank; what is promised is promised of its own")
+    parser.add_argument("--seed", type=int, default=settings().seed, help="another bank, and another training")
     asked = parser.parse_args(arguments)
     var = settings().var / "scenarios" / asked.name
     if var.exists():
@@ -53,7 +55,7 @@ def main(arguments: list[str]) -> int:
     scenario = SCENARIOS[asked.name]
     size = [str(asked.days or scenario.days), str(asked.clients or scenario.clients)]
     command = [sys.executable, "-m", "scenarios.run", asked.name, *size]
-    os.execve(sys.executable, command, dict(environment(var)))  # noqa: S606 - our own module
+    os.execve(sys.executable, command, dict(environment(var, asked.seed)))  # noqa: S606 - our own module
     return 1
 
 

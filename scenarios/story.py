@@ -67,6 +67,9 @@ class Day:
         """What the gate and the loop did, in sentences."""
         gated = [f"gate: version {one.version} {one.reason}" for one in self.evening.gated]
         found = [one.sentence for one in self.evening.watched.lately.told[:2]]
+        quality = self.evening.quality
+        if quality.alarm and quality.early is not None:
+            found.append(quality.early.sentence)
         answers = [
             f"{answer.event.kind}: {answer.response.decision}"
             + (f", version {answer.response.version}" if answer.response.version else "")

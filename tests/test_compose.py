@@ -21,7 +21,9 @@ OURS = sorted(set(SERVICES) - {"postgres"})
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text(encoding="utf-8").splitlines() if line.strip())
 ONLY_ON_ONE_MACHINE = {"up"}  # in containers: docker compose run --rm flows python -m flows.run_pipeline
 SCORING = ("income", "prescoring", "recommendation", "fraud")
-GIVEN = ("POSTGRES_PASSWORD", "OPORA_API_KEYS", "OPORA_KEY_PEPPER", "PREFECT_SERVER_API_AUTH_STRING")
+LOGINS = ("bank", "consent", "mlflow", "prefect")
+PASSWORDS = tuple(f"{login.upper()}_PASSWORD" for login in LOGINS)
+GIVEN = ("POSTGRES_PASSWORD", *PASSWORDS, "OPORA_API_KEYS", "OPORA_KEY_PEPPER", "PREFECT_SERVER_API_AUTH_STRING")
 """Secrets that .env has; the others are one of these under the name that a client of Prefect reads."""
 ISSUER = ("OPORA_TOKEN_ISSUER", "OPORA_TOKEN_AUDIENCE", "OPORA_TOKEN_JWKS")
 """No secrets, but without them no client could call."""
@@ -93,11 +95,7 @@ def test_a_service_waits_for_what_it_needs() -> None:
     for name in OURS:
         awaited = SERVICES[name].get("depends_on", {})
         assert all(waits == {"condition": "service_healthy"} for waits in awaited.values())
-        needs = {
-            other
-            for other in SERVICES
-            if any(f"//{other}:" in value or f"@{other}:" in value for value in environment(name).values())
-        }
+        needs = {other for other in SERVICES if any(re.search(rf"[/@]{other}:\d", value) for value in environment(name).values())}
         assert needs <= set(awaited), name
 
 
@@ -110,8 +108,8 @@ def test_no_secret_has_a_default_or_a_value_in_the_repository() -> None:
         for key, value in environment(name).items():
             if key in SECRETS:
                 assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), f"{name}: {key}"
-            for password in re.findall(r"//\w+:(.*)@postgres", value):
-                assert password.startswith("${POSTGRES_PASSWORD:?"), f"{name}: {key}"
+            for login, password in re.findall(r"//(\w+):(.*)@postgres", value):
+                assert password.startswith(f"${{{login.upper()}_PASSWORD:?"), f"{name}: {key}"
     assert not (ROOT / ".env").exists() or "/.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
@@ -178,10 +176,37 @@ def test_containers_are_as_silent_and_as_careful_as_make_up(name: str) -> None:
     assert all(isinstance(value, str) for value in environment(name).values()), "YAML would turn it into another type"
 
 
-def test_three_databases_are_made_and_used() -> None:
-    assert COMPOSE["configs"]["databases"]["content"].split(";\n")[:2] == ["CREATE DATABASE mlflow", "CREATE DATABASE prefect"]
-    used = {urlsplit(filled(value)).path for name in OURS for value in environment(name).values() if "@postgres:" in value}
-    assert used == {"/opora", "/mlflow", "/prefect"}
+def test_every_service_has_the_login_and_the_databases_that_it_needs_and_nobody_is_the_superuser() -> None:
+    used = {
+        name: {
+            (url.username, url.path)
+            for value in environment(name).values()
+            if "@postgres:" in value
+            for url in [urlsplit(filled(value))]
+        }
+        for name in OURS
+    }
+    bank, consent = ("bank", "/bank"), ("consent", "/consent")
+    assert all(used.pop(name) == {bank} for name in SCORING)
+    assert used == {
+        "consent": {("consent", "/bank"), consent},
+        "flows": {bank, consent},
+        "mlflow": {("mlflow", "/mlflow")},
+        "prefect": {("prefect", "/prefect")},
+        "evidently": set(),
+    }
+    given = {key for name in OURS for key, value in environment(name).items() if "POSTGRES_PASSWORD" in value}
+    assert given == set()
+
+
+def test_the_script_that_makes_the_databases_runs_once_and_is_given_every_password() -> None:
+    assert COMPOSE["configs"]["databases"] == {"file": "./databases.sql"}
+    assert SERVICES["postgres"]["configs"] == [{"source": "databases", "target": "/docker-entrypoint-initdb.d/databases.sql"}]
+    script = (ROOT / "databases.sql").read_text(encoding="utf-8")
+    assert set(re.findall(r"CREATE DATABASE (\w+) OWNER (\w+);", script)) == {(login, login) for login in LOGINS}
+    assert (
+        set(re.findall(r"\\getenv \w+ (\w+)", script)) == set(PASSWORDS) == set(environment("postgres")) - {"POSTGRES_PASSWORD"}
+    )
 
 
 def test_the_image_installs_the_lock_with_hashes_and_runs_without_privileges() -> None:

@@ -1,14 +1,14 @@
-"""Calibration of probabilities: the map that lowers the Brier score most on held-out folds, if by more than its noise."""
+"""Calibration of probabilities: the map that helps most on held-out folds, if by more than its noise."""
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from registry.outputs import Calibration, ClassScaling, inverse_link, link
+from registry.outputs import Calibration, ClassScaling, Map, inverse_link, link
 
 FOLDS = 5
 FEWEST_PER_CLASS = 20
@@ -19,17 +19,23 @@ VECTOR_ROWS = 100
 _SURE, _SURE_OF_CLASSES = 1.0, 1.645
 """Standard errors that a gain has to exceed. Maps of several classes gain less and lose more, so they have to show more."""
 _KNOTS = 201
+_FURTHEST_KNOT = 12.0
+_FURTHEST_SHIFT = 80.0
+"""Logits of clipped probabilities end at 35: moved so far they give any mean."""
+_LEAST = 1e-15
 _LARGEST_FACTOR = 20.0
 
-Map = Calibration | ClassScaling
 Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], Map]
+Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def calibrate(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, seed: int) -> Map | None:
-    """The calibration map with the least Brier score on held-out folds, None where no map is worth it.
+    """The calibration map that is best on held-out folds, None where no map is worth it.
 
-    A map is worth it when it lowers the mean squared error, added up over the classes, by more than the noise of the paired
-    differences. Of two classes isotonic and beta calibration are tried, of several temperature and, of many rows, vector scaling.
+    A map is worth it when it lowers the loss by more than the noise of the paired differences, and the Brier score with it. Of
+    two classes the loss is the log loss, which notices when probabilities of a rare class are half too high, and shift, beta and
+    isotonic calibration are tried; of several the Brier score, and temperature and vector scaling. What fits any shape, or each
+    class, has to beat the simpler map by more than noise as well: few rows of a class prove little.
 
     Args:
         labels: 0 or 1, or codes of classes, of rows that the model was not fitted on, shape (rows,).
@@ -41,24 +47,26 @@ def calibrate(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
     labels, probabilities, weights = labels[counting], probabilities[counting], weights[counting]
     if not len(labels):
         return None
-    methods: tuple[Fit, ...] = (isotonic, beta)
+    methods: tuple[Fit, ...] = (shift, beta, isotonic)
+    losses: Losses = log_losses
     sure, folds = _SURE, StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     if probabilities.ndim == 2:
+        losses = squared_errors
         methods = (temperature, vector) if len(labels) >= VECTOR_ROWS * probabilities.shape[1] else (temperature,)
         sure, folds = _SURE_OF_CLASSES, KFold(FOLDS, shuffle=True, random_state=seed)  # a class may have fewer rows than folds
     if min(np.count_nonzero(labels == labels[0]), np.count_nonzero(labels != labels[0])) < FEWEST_PER_CLASS:
         return None
-    raw = squared_errors(labels, probabilities)
-    best, best_gain = None, 0.0
+    best, least = None, losses(labels, probabilities)
     for fit in methods:
         held_out = np.empty_like(probabilities, dtype=np.float64)
         for train, test in folds.split(labels, labels):
             held_out[test] = fit(labels[train], probabilities[train], weights[train])(probabilities[test])
-        gains = raw - squared_errors(labels, held_out)
+        gains = least - losses(labels, held_out)
         gain = float(np.average(gains, weights=weights))
         noise = float(np.sqrt(np.sum(weights**2 * (gains - gain) ** 2)) / weights.sum())
-        if gain > max(best_gain, sure * noise):
-            best, best_gain = fit, gain
+        brier = np.average(squared_errors(labels, probabilities) - squared_errors(labels, held_out), weights=weights)
+        if gain > (sure * noise if best is None or fit in (isotonic, vector) else 0) and brier > 0:
+            best, least = fit, losses(labels, held_out)
     return None if best is None else best(labels, probabilities, weights)
 
 
@@ -72,6 +80,24 @@ def squared_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     if probabilities.ndim == 1:
         return (probabilities - labels) ** 2
     return np.sum((probabilities - np.eye(probabilities.shape[1])[labels.astype(int)]) ** 2, axis=1)
+
+
+def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The logarithmic loss of each row, of labels 0 or 1; shapes (rows,)."""
+    return -np.log(np.maximum(np.where(labels == 1, probabilities, 1 - probabilities), _LEAST))
+
+
+def shift(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> Calibration:
+    """The same number added to every logit, so that the mean is the observed one: what few rows of a class can tell."""
+    least = 1 / (len(labels) + 2)
+    margins, observed = link("logit", probabilities), np.clip(np.average(labels, weights=weights), least, 1 - least)
+
+    def excess(number: float) -> float:
+        return float(np.average(inverse_link("logit", margins + number), weights=weights) - observed)
+
+    knots = np.linspace(-_FURTHEST_KNOT, _FURTHEST_KNOT, _KNOTS)
+    answers = inverse_link("logit", knots + brentq(excess, -_FURTHEST_SHIFT, _FURTHEST_SHIFT))
+    return Calibration("shift", (0.0, *map(float, inverse_link("logit", knots)), 1.0), (0.0, *map(float, answers), 1.0))
 
 
 def isotonic(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> Calibration:
@@ -106,7 +132,7 @@ def beta(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> 
     if (model.coef_[0] < 0).any():  # the map must not fall: drop the side that would make it
         used = [int(np.argmax(model.coef_[0]))]
         model = LogisticRegression(C=1e6, max_iter=1000).fit(sides[:, used], labels, weights)
-    raw = 1 / (1 + np.exp(-np.linspace(-12, 12, _KNOTS)))
+    raw = inverse_link("logit", np.linspace(-_FURTHEST_KNOT, _FURTHEST_KNOT, _KNOTS))
     answers = model.predict_proba(np.column_stack([np.log(raw), -np.log1p(-raw)])[:, used])[:, 1]
     return Calibration("beta", (0.0, *map(float, raw), 1.0), (0.0, *map(float, np.maximum.accumulate(answers)), 1.0))
 

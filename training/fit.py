@@ -1,5 +1,6 @@
 """From a frame to a sealed Scorer folder: split, search, refit, calibration, intervals, thresholds, figures on the holdout."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from clock import now
 from registry.encoding import without_rare
 from registry.golden import write_golden
 from registry.metrics import METRICS, naive_class_score, naive_score
-from registry.outputs import Output
+from registry.outputs import Lacking, Map, Output
 from registry.promotion import Holdout, evaluate
 from registry.scorer import CLUSTER, REFERENCE, Scorer, write_manifest
 from training.calibration import calibrate
@@ -21,12 +22,15 @@ from training.ensemble import Blend, Recipe, Workers, cook, read_recipe, stored_
 from training.intervals import conformal_interval, fit_quantiles, quantile_rounds
 from training.part_refusals import check_parts
 from training.refusals import check_trainable
+from training.schedule import REFIT
 from training.search import search
 from training.split import Split, split
 from training.task import Part, TrainingTask
 from training.thresholds import Thresholds
 
 REFERENCE_ROWS = 5000
+INTERVALS = 0.1
+"""Most of the budget's seconds that are spent on finding how many rounds the interval's boosters need."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def train(
     """Train `task` on `frame` and write the scorer into the empty `folder`.
 
     What the search chose is refitted on all development rows; calibration, thresholds and intervals come from the calibration
-    rows, and every reported figure from the holdout, which nothing else has seen.
+    rows, and every reported figure from the holdout, which nothing else has seen. Rows without what is sometimes absent are
+    calibrated for themselves, and thresholds are theirs: it is how requests come.
 
     Args:
         task: what is to be learned.
@@ -103,14 +108,12 @@ def train(
     check_trainable(task, frame)
     parts = split(task, frame, seed)
     check_parts(task, parts)
-    found = search(
-        task, parts.development, parts.columns, parts.folds, budget, seed, scratch or folder.parent / "searches", progress
-    )
+    started = time.monotonic()
+    quantiles = _quantile_rounds(task, parts, seed, INTERVALS * budget.seconds)
+    left = max(budget.seconds / 2, budget.seconds - (1 + REFIT) * (time.monotonic() - started))
+    budget, searches = replace(budget, seconds=left), scratch or folder.parent / "searches"
+    found = search(task, parts.development, parts.columns, parts.folds, budget, seed, searches, progress)
     progress(0.96, f"refitting: {'; '.join(sorted(set(found.blending.values())))}")
-    quantiles = {
-        output: quantile_rounds(task, parts.development, parts.columns, parts.folds[0], output, seed, found.workers)
-        for output in (task.outputs if task.kind == "regression" else ())
-    }
     plan = Plan(found.recipe, quantiles, found.workers, found.blending)
     build(task, parts, plan, folder, seed, thresholds)
     progress(0.99, "judging on the holdout")
@@ -119,11 +122,21 @@ def train(
     return Trained(folder, found.leaderboard, holdout, _metrics(task, folder, holdout), counts)
 
 
+def _quantile_rounds(task: TrainingTask, parts: Split, seed: int, seconds: float) -> dict[str, tuple[int, int]]:
+    """Rounds of the interval's boosters by output of a regression: found first, so that the search has what they leave it."""
+    outputs = task.outputs if task.kind == "regression" else ()
+    part, workers = parts.development, Workers.of(parts.development.matrix)
+    return {
+        output: quantile_rounds(task, part, parts.columns, parts.folds[0], output, seed, workers, seconds / len(outputs))
+        for output in outputs
+    }
+
+
 def build(task: TrainingTask, parts: Split, plan: Plan, folder: Path, seed: int, thresholds: Thresholds | None = None) -> None:
     """Fit what the plan says and write the scorer into the empty `folder`: the part of training that needs no search."""
     blends = cook(task, parts.development, parts.columns, plan.recipe, seed, plan.workers)
     outputs = tuple(_output(task, parts, plan, blend, name, folder, seed) for name, blend in blends.items())
-    chosen = _thresholds(task, parts.calibration, dict(zip(blends, outputs, strict=True)), blends, thresholds)
+    chosen = _thresholds(task, parts.lacking, dict(zip(blends, outputs, strict=True)), blends, thresholds)
     metadata = {
         "use_case": task.name,
         "trained_at": now().isoformat(),
@@ -131,6 +144,7 @@ def build(task: TrainingTask, parts: Split, plan: Plan, folder: Path, seed: int,
         "families": sorted({part.family for ingredients in plan.recipe.values() for part in ingredients}),
         "plan": plan.stored(),
         "lake_versions": task.lake_versions,
+        **({"settings": task.settings} if task.settings else {}),
         "metric": task.metric,
         "table": task.table,
         "sometimes_absent": list(task.sometimes_absent),
@@ -148,21 +162,24 @@ def _data_until(task: TrainingTask, newest: Part) -> dict[str, str]:
 
 def _output(task: TrainingTask, parts: Split, plan: Plan, blend: Blend, name: str, folder: Path, seed: int) -> Output:
     members = blend.save(folder, name)
-    calibration = interval = None
-    if task.kind != "regression":
-        part = parts.calibration
-        known = part.known(name)
-        calibration = calibrate(part.labels[name][known], blend.predict(part.matrix[known]), part.weights[known], seed)
     if task.kind == "regression":
         rounds = plan.quantiles[name]
         quantiles = fit_quantiles(task, parts.development, parts.columns, rounds, name, seed, plan.workers)
         interval = conformal_interval(task, blend, quantiles, parts.calibration, name, folder)
-    return Output(name, task.link, members, task.classes, calibration, interval)
+        return Output(name, task.link, members, interval=interval)
+    absent = tuple(place for place, column in enumerate(parts.columns) if column.name in task.sometimes_absent)
+    lacking = Lacking(absent, _calibrate(parts.lacking, blend, name, seed)) if absent else None
+    complete = _calibrate(parts.calibration, blend, name, seed)
+    return Output(name, task.link, members, task.classes, complete, lacking=lacking)
+
+
+def _calibrate(part: Part, blend: Blend, name: str, seed: int) -> Map | None:
+    known = part.known(name)
+    return calibrate(part.labels[name][known], blend.predict(part.matrix[known]), part.weights[known], seed)
 
 
 def _predict(output: Output, blend: Blend, matrix: np.ndarray) -> np.ndarray:
-    raw = blend.predict(matrix)
-    return raw if output.calibration is None else output.calibration(raw)
+    return output.predictions(blend.margin(matrix), matrix)
 
 
 def _thresholds(

@@ -1,5 +1,6 @@
 """90 % intervals of amounts: conformalised quantile regression, calibrated in each segment for itself."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,17 +41,29 @@ class Quantiles:
 
 
 def quantile_rounds(
-    task: TrainingTask, part: Part, columns: tuple[ModelColumn, ...], fold: Fold, output: str, seed: int, workers: Workers
+    task: TrainingTask,
+    part: Part,
+    columns: tuple[ModelColumn, ...],
+    fold: Fold,
+    output: str,
+    seed: int,
+    workers: Workers,
+    seconds: float,
 ) -> tuple[int, int]:
-    """How many rounds the quantile boosters need: early stopping on the pinball loss of the fold's validation rows."""
+    """How many rounds the quantile boosters need: early stopping on the pinball loss of the fold's validation rows.
+
+    Both together stop after `seconds`, with the rounds that were best until then.
+    """
     train, validation = (rows(task, part.take(side), output) for side in (fold.train, fold.validation))
+    beside = min(workers.slots, 2)
 
     def fit(quantile: float) -> int:
+        deadline = time.monotonic() + seconds * beside / 2
         asked = replace(problem(task, columns, seed), loss="quantile", quantile=quantile, threads=workers.threads)
         data = FAMILIES[_FAMILY].prepare(asked, train, validation)
-        return FAMILIES[_FAMILY].fit(asked, data, _PARAMS, lambda _step, _loss: False).rounds
+        return FAMILIES[_FAMILY].fit(asked, data, _PARAMS, lambda _step, _loss: time.monotonic() >= deadline).rounds
 
-    with ThreadPoolExecutor(min(workers.slots, 2)) as pool:
+    with ThreadPoolExecutor(beside) as pool:
         low, high = pool.map(fit, _QUANTILES)
     return low, high
 

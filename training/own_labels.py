@@ -13,6 +13,9 @@ MOST_CLASSES = 100
 FEWEST_OF_A_CLASS = 20
 LARGEST_AMOUNT = 1e18
 """Beyond, the square of an error is no number that the boosting libraries could hold."""
+SMALLEST_SPREAD = 1e-5
+"""Least difference between the largest and the smallest amount, in parts of the larger or of 1: labels are held in float32, and
+CatBoost takes amounts nearer to each other than about 1e-6 for the same."""
 _YES = {"1", "true", "yes", "y", "t", "да", "д", "истина", "bad", "default", "fraud"}
 
 
@@ -72,6 +75,12 @@ def _amounts(request: TableRequest, column: pd.Series) -> pd.Series:
         raise NotTrainable(
             f"{request.name}: target {request.target} is infinite or beyond {LARGEST_AMOUNT:g} in {beyond:,} rows: check the "
             "export, or leave these rows out"
+        )
+    low, high = amounts.min(), amounts.max()
+    if 0 < high - low < SMALLEST_SPREAD * max(1, abs(low), abs(high)):
+        raise NotTrainable(
+            f"{request.name}: target {request.target} hardly varies, from {low:.12g} to {high:.12g} in {amounts.count():,} rows: "
+            "give it in a smaller unit, or without what all rows have in common"
         )
     return amounts
 

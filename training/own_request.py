@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from registry.models import USE_CASES
+from settings import settings
 from training.task import Kind
 
 MetricName = Literal["roc_auc", "pr_auc", "log_loss", "wmae", "rmse"]
@@ -13,8 +15,6 @@ METRICS: dict[Kind, tuple[MetricName, ...]] = {
     "regression": ("rmse", "wmae"),
 }
 """The metrics that fit each kind; the first is taken where none is given."""
-TAKEN = ("income", "prescoring", "recommendation", "fraud")
-"""Names of the bank's own models, which no table of a user's may replace."""
 ColumnName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -44,11 +44,16 @@ class TableRequest(BaseModel):
     drop_suspects: bool = Field(False, description="Consent to leave out columns that predict almost perfectly alone, and ids.")
     seconds: float = Field(60, ge=1, le=86_400, description="Longest time to search, in seconds.")
     trials: int = Field(1000, ge=1, le=100_000, description="Most configurations to try.")
-    seed: int = Field(20260101, ge=0, le=2**31 - 1, description="Same table, settings and seed give the same model.")
+    seed: int = Field(
+        default_factory=lambda: settings().seed,
+        ge=0,
+        le=2**31 - 1,
+        description="Same table, settings and seed give the same model; empty = OPORA_SEED.",
+    )
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if self.name.lower() in TAKEN:
+        if self.name.lower() in USE_CASES:
             raise ValueError(f"name {self.name} belongs to one of the bank's own models: give another")
         if self.metric and self.metric not in METRICS[self.kind]:
             raise ValueError(f"metric {self.metric} does not fit a {self.kind} target: take {', '.join(METRICS[self.kind])}")

@@ -151,6 +151,8 @@ def _task(
     columns[output] = labels.values.to_numpy()
     if request.group:
         columns[request.group] = _groups(frame[request.group])
+    if request.weight:
+        columns[request.weight] = _evened(frame[request.weight])
     frame = _with(frame.drop(columns=request.target), columns)
     form = {
         "file": table.name,
@@ -201,9 +203,11 @@ def _dates_of(
 
 
 def _output(target: str, others: Sequence[str]) -> str:
-    """A name for the output that is safe as a file name and no other column's."""
+    """A name for the output that is safe as a file name and no other column's, nor are those kept beside the columns."""
     name = re.sub(r"\W+", "_", target).strip("_") or "target"
-    while name in others:
+    while any(
+        other in {name, f"label_{name}", f"prediction_{name}"} or other.startswith(f"prediction_{name}_") for other in others
+    ):
         name += "_"
     return name
 
@@ -212,6 +216,12 @@ def _groups(values: pd.Series) -> np.ndarray:
     """A number for each group; a row without one is a group of its own."""
     codes = pd.factorize(values)[0].astype("int64")
     return np.where(codes < 0, codes.max(initial=-1) + 1 + np.arange(len(codes)), codes)
+
+
+def _evened(weights: pd.Series) -> pd.Series:
+    """Weights around 1, for which the libraries' least weight of a leaf is meant: with 1/n for each row no leaf reaches it."""
+    mean = weights.mean()
+    return weights / mean if 0 < mean < np.inf else weights
 
 
 def _skewed(amounts: np.ndarray) -> bool:

@@ -8,39 +8,47 @@ import numpy as np
 from training.split import SHARES, Split
 from training.task import NotTrainable, Part, TrainingTask
 
+FEWEST_FOR_INTERVALS = 10
+"""Calibration rows without which no bound holds nine in ten."""
+
 
 @dataclass(frozen=True)
 class _Asked:
-    """Rows that have to show something: what they are for, in words, and the rows."""
+    """Rows that have to show something: what they are for, in words, the rows, and whether a model is fitted on them."""
 
     purpose: str
     part: Part
+    learned: bool = False
 
 
 def check_parts(task: TrainingTask, parts: Split) -> None:
     """Refuse a split in which some part could not be learned from or judged on.
 
     Raises:
-        NotTrainable: a part without rows or without weight, with one class only, or a class that no row to learn from has.
+        NotTrainable: a part without rows, without weight or with one answer only, a class that no row to learn from has, columns
+            of which none varies, too few rows for an interval.
     """
     asked = list(_asked(task, parts))
     for one in asked:
         _refuse_empty(task, one)
         _refuse_weightless(task, one)
-    if task.kind == "binary":
-        for one in asked:
-            if one.part is not parts.calibration:  # thresholds and calibration do without
-                _refuse_one_class(task, one)
-    elif task.kind == "multiclass":
+        if one.learned:
+            _refuse_unvarying(task, one)
+    if task.kind == "multiclass":
         _refuse_unseen_classes(task, asked[0])
-        _refuse_one_class(task, asked[-1])
+    for one in asked:
+        # Calibration and thresholds do without, and so does a comparison of models on several classes.
+        if one.learned or one.part is parts.holdout or (task.kind != "multiclass" and one.part is not parts.calibration):
+            _refuse_one_answer(task, one)
+    if task.kind == "regression":
+        _refuse_few_for_intervals(task, parts.calibration)
 
 
 def _asked(task: TrainingTask, parts: Split) -> Iterator[_Asked]:
     order = f" in order of {task.time}" if task.time else ""
-    yield _Asked(f"to learn from (the first {SHARES['development']:.0%}{order})", parts.development)
+    yield _Asked(f"to learn from (the first {SHARES['development']:.0%}{order})", parts.development, learned=True)
     for fold in parts.folds:
-        yield _Asked(f"that a fold learns from{order}", parts.development.take(fold.train))
+        yield _Asked(f"that a fold learns from{order}", parts.development.take(fold.train), learned=True)
         yield _Asked(f"that models are compared on{order}", parts.development.take(fold.validation))
     yield _Asked(f"to calibrate on (the {SHARES['calibration']:.0%} before the last{order})", parts.calibration)
     yield _Asked(f"to judge on (the last {SHARES['holdout']:.0%}{order})", parts.holdout)
@@ -65,14 +73,39 @@ def _refuse_weightless(task: TrainingTask, asked: _Asked) -> None:
             )
 
 
-def _refuse_one_class(task: TrainingTask, asked: _Asked) -> None:
+def _refuse_one_answer(task: TrainingTask, asked: _Asked) -> None:
     for output in task.outputs:
-        counts = _counts(task, asked.part, output)
-        if np.count_nonzero(counts) < 2:
-            only = _class_names(task)[int(np.argmax(counts))]
+        answers = asked.part.labels[output][asked.part.known(output) & (asked.part.weights > 0)]
+        if answers.min() == answers.max():
+            only = f"{answers[0]:g}" if task.kind == "regression" else repr(_class_names(task)[int(answers[0])])
             raise NotTrainable(
-                f"{task.name}: all {int(counts.sum()):,} rows {asked.purpose} have {output} = {only!r}"
-                f"{' where they have weight' if task.weight else ''}: {_remedy(task, 'bring more rows of the other')}"
+                f"{task.name}: all {len(answers):,} rows {asked.purpose} have {output} = {only}"
+                f"{' where they have weight' if task.weight else ''}: {_remedy(task, 'bring more rows with another')}"
+            )
+
+
+def _refuse_unvarying(task: TrainingTask, asked: _Asked) -> None:
+    columns = asked.part.matrix.T
+    if not any(_varies(values) for values in columns):
+        raise NotTrainable(
+            f"{task.name}: none of the {len(columns)} columns varies in the {len(asked.part.weights):,} rows {asked.purpose}, "
+            f"where text that few rows share counts as missing: {_remedy(task, 'bring columns that say something')}"
+        )
+
+
+def _varies(values: np.ndarray) -> bool:
+    missing = np.isnan(values)
+    return bool(missing.any() and not missing.all()) or bool((values[~missing] != values[0]).any())
+
+
+def _refuse_few_for_intervals(task: TrainingTask, calibration: Part) -> None:
+    for output in task.outputs:
+        rows = int(calibration.known(output).sum())
+        if rows < FEWEST_FOR_INTERVALS:
+            by = f", since rows of one {task.group} stay together" if task.group else ""
+            raise NotTrainable(
+                f"{task.name}: {rows} rows with a label {output} are left to calibrate intervals on, at least "
+                f"{FEWEST_FOR_INTERVALS} are needed{by}: {_remedy(task, 'bring more rows')}"
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from registry.outputs import read_output
 from registry.scorer import MANIFEST, read_manifest
 from training.fit import Plan, build
 from training.split import split
@@ -38,8 +39,11 @@ def compare(original: Path, again: Path) -> list[Finding]:
     first, second = read_manifest(original), read_manifest(again)
     names = sorted({*first["files"], *second["files"]})
     findings = [Finding(name, first["files"].get(name) == second["files"].get(name)) for name in names]
-    parts = [Finding(f"{MANIFEST}: {part}", first[part] == second[part]) for part in ("columns", "outputs", "thresholds")]
-    return [*findings, *parts, Finding(f"{MANIFEST}: metadata", _lasting(first["metadata"]) == _lasting(second["metadata"]))]
+    parts = [Finding(f"{MANIFEST}: {part}", first[part] == second[part]) for part in ("columns", "thresholds")]
+    # As they are read: an older release may have written the same in other words.
+    outputs = [[read_output(output) for output in manifest["outputs"]] for manifest in (first, second)]
+    lasting = Finding(f"{MANIFEST}: metadata", _lasting(first["metadata"]) == _lasting(second["metadata"]))
+    return [*findings, *parts, Finding(f"{MANIFEST}: outputs", outputs[0] == outputs[1]), lasting]
 
 
 def _lasting(metadata: dict[str, Any]) -> str:

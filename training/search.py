@@ -72,7 +72,8 @@ def search(
     The trials go into an Optuna journal under `root`, readable while the search runs; a search that was killed goes on from it.
     """
     workers = Workers.of(part.matrix)
-    with workshop(root, task, part, folds, f"{budget} {seed} {workers.threads}") as shop:
+    # Not the seconds: reading the table takes some of them, and never as many twice.
+    with workshop(root, task, part, folds, f"{budget.trials} {seed} {workers.threads}") as shop:
         trials = Trials(task, part, columns, folds, seed, workers)
         board = _Search(trials, budget, seed, workers, shop, progress).run()
         progress(0.95, "weighing a blend")

@@ -32,12 +32,17 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split:
-    """The parts of the rows, the columns as learned on development, and the folds of development."""
+    """The parts of the rows, the columns as learned on development, and the folds of development.
+
+    `lacking` are the calibration rows without what is sometimes absent, as callers without it have them scored; without such
+    columns they are the calibration rows themselves.
+    """
 
     columns: tuple[ModelColumn, ...]
     development: Part
     folds: tuple[Fold, ...]
     calibration: Part
+    lacking: Part
     holdout: Part
 
 
@@ -52,9 +57,10 @@ def split(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Split:
     ordered = in_order(task, frame, seed)
     development, calibration, holdout = (ordered.iloc[rows] for rows in cut(task, ordered))
     part, columns, folds = develop(task, development, seed)
-    # Probabilities and thresholds are meant for callers with and without what some cannot give, as the rows learned from are.
-    calibrated = as_part(task, _without_some(task, calibration, seed), columns)
-    return Split(columns, part, folds, calibrated, as_part(task, holdout, columns))
+    complete = as_part(task, calibration, columns)
+    absent = dict.fromkeys(task.sometimes_absent, np.nan)
+    lacking = as_part(task, calibration.assign(**absent), columns) if absent else complete
+    return Split(columns, part, folds, complete, lacking, as_part(task, holdout, columns))
 
 
 def develop(task: TrainingTask, ordered: pd.DataFrame, seed: int) -> tuple[Part, tuple[ModelColumn, ...], tuple[Fold, ...]]:
@@ -101,6 +107,11 @@ def _folds(task: TrainingTask, part: Part, seed: int) -> tuple[Fold, ...]:
     groups = None if task.group is None else pd.factorize(part.frame[task.group], use_na_sentinel=False)[0]
     if task.time:
         folds = rolling(len(labels), groups)
+        if not folds:
+            raise NotTrainable(
+                f"{task.name}: one group of {task.group} has over half of the {len(labels):,} rows to learn from, so that none "
+                "are left to compare models on: train without GROUP, or split the largest group"
+            )
     elif groups is not None and (count := len(np.unique(groups))) < FOLDS:
         raise NotTrainable(
             f"{task.name}: the {len(labels):,} rows to learn from lie in {count} groups of {task.group}, at least {FOLDS} are "

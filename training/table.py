@@ -108,7 +108,13 @@ def open_table(
     """
     with tempfile.TemporaryDirectory(dir=scratch) as folder, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        file = open_file(path, Path(folder), tuple(names))
+        try:
+            file = open_file(path, Path(folder), tuple(names))
+        except OSError as error:
+            raise UnreadableFile(
+                f"{path.name} cannot be read ({error.strerror}): it must be there and readable, and {folder} have room for "
+                "a copy in UTF-8"
+            ) from error
         with _explained(path.name):
             cells, stored = _cells(connection, file)
             named = tuple(name or f"column_{index + 1}" for index, name in enumerate(file.header))
@@ -176,7 +182,8 @@ def _stored(index: int, kind: ColumnKind) -> str:
 def _refuse_ragged(connection: DuckDBPyConnection, name: str, width: int) -> None:
     count, first = connection.table("reject_errors").aggregate("count(DISTINCT line), min(line)").fetchall()[0]
     if count:
-        kinds = connection.table("reject_errors").aggregate("error_type::VARCHAR AS kind, count(*) AS n", "kind").fetchall()
+        lines = "error_type::VARCHAR AS kind, count(DISTINCT line) AS n"  # each pass over the table has rejected them
+        kinds = connection.table("reject_errors").aggregate(lines, "kind").fetchall()
         named = ", ".join(f"{kind.lower()} {number:,}" for kind, number in sorted(kinds))
         raise RefusedFile(
             f"{name}: {'over ' if count >= _REJECTS else ''}{count:,} rows do not have the {width} fields of the header "

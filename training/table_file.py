@@ -19,9 +19,13 @@ from features.refusals import RefusedFile, UnreadableFile
 
 MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "NULL", "Null", "none", "None", "NONE", "?", "-", "\\N")
 """Cells that say that there is no value."""
+MOST_COLUMNS = 2000
+"""The engine's time to plan a query grows with the square of its columns: 10,000 took over a quarter of an hour."""
 _HEAD = 1 << 18
 _BLOCK = 1 << 22
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
+_HINT = re.compile(r"sep=.?")
+"""What Excel and exports for it write on top: the delimiter. It is found out all the same."""
 _VALUE = re.compile(r"[+-]?(\d[\d\s]*)?[.,]?\d+([eE][+-]?\d+)?%?|\d{1,4}[-./]\d\d?[-./]\d{1,4}([ T][\d:.+Z-]*)?")
 
 
@@ -61,7 +65,7 @@ def open_file(path: Path, scratch: Path, names: tuple[str, ...] = ()) -> TableFi
         names: of the columns of a CSV file that has no header line.
 
     Raises:
-        RefusedFile: no header, duplicate columns or no rows. UnreadableFile: not a table.
+        RefusedFile: no header, duplicate columns, too many of them, or no rows. UnreadableFile: not a table.
     """
     if path.is_dir():
         raise UnreadableFile(f"{path} is a directory: give the path of one CSV or Parquet file")
@@ -70,11 +74,11 @@ def open_file(path: Path, scratch: Path, names: tuple[str, ...] = ()) -> TableFi
     plain, print_ = _plain(path, scratch)
     if print_.encoding is None:
         header = _parquet_header(plain)
-        _refuse_duplicates(header, path.name)
+        _refuse_header(header, path.name)
         return TableFile(plain, header, None, False, print_.sha256, "Parquet")
     delimiter, rows = _cut(_head(plain), path.name)
     header, first = _header(rows, names, path.name)
-    _refuse_duplicates(header, path.name)
+    _refuse_header(header, path.name)
     if len(rows) == first:
         raise RefusedFile(f"{path.name} has a header of {len(header)} columns and no rows: export it again")
     form = f"{print_.encoding}, {_DELIMITERS[delimiter]} separated{'' if first else ', without a header'}"
@@ -89,7 +93,7 @@ def _plain(path: Path, scratch: Path) -> tuple[Path, Fingerprint]:
     if _begins(source, codecs.BOM_UTF16_LE) or _begins(source, codecs.BOM_UTF16_BE):
         source = _rewritten(source, "utf-16", _empty(scratch / "utf-16") / source.name)
     print_ = fingerprint(source)
-    if print_.encoding is not None and (print_.uneven or print_.encoding == "cp1251"):
+    if print_.encoding is not None and (print_.uneven or print_.encoding == "cp1251" or _hinted(source)):
         source = _rewritten(source, print_.encoding, _empty(scratch / "utf-8") / source.name)
     return source, print_
 
@@ -97,6 +101,11 @@ def _plain(path: Path, scratch: Path) -> tuple[Path, Fingerprint]:
 def _begins(path: Path, signature: bytes) -> bool:
     with path.open("rb") as stream:
         return stream.read(len(signature)) == signature
+
+
+def _hinted(path: Path) -> bool:
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        return _HINT.fullmatch(stream.readline(_HEAD).strip()) is not None
 
 
 def _empty(folder: Path) -> Path:
@@ -118,7 +127,8 @@ def _rewritten(path: Path, encoding: str, target: Path) -> Path:
     errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
     try:
         with path.open(encoding=encoding, errors=errors) as text, target.open("w", encoding="utf-8", errors=errors) as copy:
-            copy.write(next(line for line in text if line.strip()))  # the engine would take a blank line on top for the header
+            # The engine would take a blank line or a hint on top for the header.
+            copy.write(next((line for line in text if line.strip() and not _HINT.fullmatch(line.strip())), ""))
             shutil.copyfileobj(text, copy, _BLOCK)
     except UnicodeError as error:
         raise UnreadableFile(f"{path.name} is no text in {encoding} ({error}): export it in UTF-8 or cp1251") from error
@@ -197,7 +207,11 @@ def _values(fields: list[str]) -> int:
     return sum(_VALUE.fullmatch(field) is not None for field in fields)
 
 
-def _refuse_duplicates(header: tuple[str, ...], file: str) -> None:
+def _refuse_header(header: tuple[str, ...], file: str) -> None:
+    if len(header) > MOST_COLUMNS:
+        raise RefusedFile(
+            f"{file} has {len(header):,} columns, at most {MOST_COLUMNS:,} can be read: leave out those that say least"
+        )
     twice = {name: count for name, count in Counter(header).items() if count > 1 and name}
     if twice:
         named = ", ".join(f"{name} ({count} times)" for name, count in twice.items())

@@ -26,8 +26,8 @@ class TrainingTask:
         weight: column with the weight of each row, None = 1.
         time: column by which rows are ordered before splitting, None = split at random.
         group: column whose rows with one value never lie on two sides of a split, None = every row for itself.
-        sometimes_absent: columns that some callers cannot give; half of the rows that are learned from lack them, so that a
-            prediction is honest with and without them.
+        sometimes_absent: columns that some callers cannot give; half of the rows that are learned from lack them, probabilities
+            are calibrated for rows with and without them, and thresholds are of rows without.
         positive: a regression label that is always above 0 is learned in log space.
         entity: column whose rows are drawn together when a figure's uncertainty is estimated, None = each row for itself.
         classes: names of the classes of a multiclass task, in the order of their codes.
@@ -35,6 +35,7 @@ class TrainingTask:
         protected: columns by which fairness is reported, features or not.
         segments: borders in label units at which segments begin that intervals are calibrated in, each for itself.
         lake_versions: version of every table that the frame was computed from.
+        settings: what it is learned with, recorded so that a version can be made again.
         table: how a table of the user's own was read, so that scoring reads the next one alike.
     """
 
@@ -54,6 +55,7 @@ class TrainingTask:
     protected: tuple[str, ...] = ()
     segments: tuple[float, ...] = ()
     lake_versions: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     table: dict[str, Any] = field(default_factory=dict)
 
     @property

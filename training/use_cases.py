@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import ibis
 import numpy as np
@@ -13,7 +14,7 @@ from features.lake import Lake
 from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
 from features.tables import BANKS, TABLES
-from settings import settings
+from settings import learning_settings, recordable
 from training.task import Kind, NotTrainable, TrainingTask
 from training.thresholds import CostMatrix, Thresholds, approval_threshold, risk_thresholds
 
@@ -23,7 +24,7 @@ def _equal_costs() -> CostMatrix:
 
 
 def _risk_costs() -> CostMatrix:
-    config = settings()
+    config = learning_settings()
     return CostMatrix(hit=config.question_cost, false_alarm=config.question_cost, miss=config.missed_fraud_cost)
 
 
@@ -49,7 +50,7 @@ class UseCase:
 
 
 def _risk(_output: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-    return risk_thresholds(labels, probabilities, _risk_costs(), settings().review_capacity)
+    return risk_thresholds(labels, probabilities, _risk_costs(), learning_settings().review_capacity)
 
 
 def _approval(_output: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
@@ -93,22 +94,27 @@ def training_task(name: str, versions: dict[str, int]) -> TrainingTask:
         sometimes_absent=case.sometimes_absent,
         entity=FEATURE_SETS[name].key[0],
         protected=case.protected,
-        segments=settings().segment_borders if case.segmented else (),
+        segments=learning_settings().segment_borders if case.segmented else (),
         lake_versions=versions,
+        settings=recordable(),
     )
 
 
-def recorded(name: str, outputs: Sequence[str], lake: Lake, versions: dict[str, int]) -> tuple[TrainingTask, pd.DataFrame]:
-    """Task and rows that a version with these outputs was trained on, from the table versions that it recorded.
+def recorded(name: str, outputs: Sequence[str], lake: Lake, metadata: Mapping[str, Any]) -> tuple[TrainingTask, pd.DataFrame]:
+    """Task and rows that a version with these outputs was trained on, from the table versions that its `metadata` records.
+
+    To be called within `settings.learned_with` what it records of settings.
 
     Raises:
         NotTrainable: the rows or an output are not there any more.
     """
+    versions = metadata["lake_versions"]
     frame = training_frame(name, lake, versions)
     gone = [output for output in outputs if output not in frame]
     if gone:
         raise NotTrainable(f"{name} was trained for {', '.join(gone)} too, which catalogues/banks.toml names no more")
-    return replace(training_task(name, versions), outputs=tuple(outputs)), frame
+    task = training_task(name, versions)
+    return replace(task, outputs=tuple(outputs), settings=metadata.get("settings", {})), frame
 
 
 @cache
@@ -149,7 +155,7 @@ def training_frame(name: str, lake: Lake, versions: dict[str, int]) -> pd.DataFr
         raise NotTrainable(f"{name}: table {error.args[0]} is not in the lake: ingest it first (make ingest)") from error
     # The engine returns rows in any order; a fixed one makes the split, and so the model, reproducible.
     ordered = frame.sort_values(["as_of", *features.key], ignore_index=True)
-    days = settings().training_days.get(name)
+    days = learning_settings().training_days.get(name)
     if days is not None:
         ordered = ordered[ordered["as_of"] > ordered["as_of"].max() - pd.Timedelta(days=days)].reset_index(drop=True)
     return ordered.rename(columns=dict(zip(case.label_columns, case.outputs, strict=True)))

@@ -14,6 +14,7 @@ from bentos.fraud.requests import NUMBERS, TransactionBatch, TransactionScoringR
 from bentos.fraud.rows import Payment, Payments, payments_of
 from bentos.serving.bodies import ClientCode
 from edge.errors import RequestRefused, validation_refusal
+from edge.names import given_twice, read_once
 
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
@@ -56,6 +57,8 @@ _Payment = msgspec.defstruct(
 )
 _Batch: Any = msgspec.defstruct("Batch", [("items", list[_Payment])], forbid_unknown_fields=True)  # type: ignore[valid-type]
 _BATCH = msgspec.json.Decoder(_Batch)
+_Texts: Any = msgspec.defstruct("Texts", [("items", list[msgspec.Raw])])
+_TEXTS = msgspec.json.Decoder(_Texts)
 _PAYMENT = msgspec.json.Decoder(_Payment)
 
 
@@ -70,9 +73,13 @@ def read_payment(body: bytes) -> Payment:
         RequestRefused: 422, the field named.
     """
     try:
-        return cast(Payment, _PAYMENT.decode(body))
+        payment = _PAYMENT.decode(body)
     except _UNREAD:
         return _judged(body)
+    values = msgspec.structs.astuple(payment)
+    if body.count(b":") != len(values) - values.count(None):  # null, a colon inside a text, or a name that stands twice
+        read_once(body)
+    return cast(Payment, payment)
 
 
 def read_json(body: bytes, most: int) -> Payments:
@@ -85,7 +92,10 @@ def read_json(body: bytes, most: int) -> Payments:
         except ValidationError as error:
             raise _refusal(error) from None
     check_count(len(items), most)
-    return payments_of(items)
+    payments = payments_of(items)
+    if body.count(b":") != 1 + payments.given:
+        _refuse_twice(body)
+    return payments
 
 
 def read_lines(body: bytes, most: int) -> Payments:
@@ -93,19 +103,37 @@ def read_lines(body: bytes, most: int) -> Payments:
     try:
         items: Sequence[Any] = _PAYMENT.decode_lines(body)
     except _UNREAD:
-        lines = [line for line in body.split(b"\n") if line.strip()]
+        lines = _lines(body)
         check_count(len(lines), most)
         items = [_judged(line, "items", index) for index, line in enumerate(lines)]
     check_count(len(items), most)
-    return payments_of(items)
+    payments = payments_of(items)
+    if body.count(b":") != payments.given:
+        for index, line in enumerate(_lines(body)):
+            read_once(line, "items", index)
+    return payments
+
+
+def _lines(body: bytes) -> list[bytes]:
+    return [line for line in body.split(b"\n") if line.strip()]
+
+
+def _refuse_twice(body: bytes) -> None:
+    texts = [bytes(text) for text in _TEXTS.decode(body).items]
+    for index, text in enumerate(texts):
+        read_once(text, "items", index)
+    if body.count(b":") != 1 + sum(text.count(b":") for text in texts):
+        raise given_twice("items")
 
 
 def _judged(body: bytes, *place: str | int) -> TransactionScoringRequest:
     """A payment that msgspec did not take, or the refusal that names its wrong field at `place` of the request."""
     try:
-        return TransactionScoringRequest.model_validate_json(body)
+        payment = TransactionScoringRequest.model_validate_json(body)
     except ValidationError as error:
         raise _refusal(error, *place) from None
+    read_once(body, *place)
+    return payment
 
 
 def write_json(answers: Sequence[dict[str, Any]]) -> bytes:

@@ -38,6 +38,12 @@ class Payments:
     def __len__(self) -> int:
         return len(self.client_ids)
 
+    @property
+    def given(self) -> int:
+        """How many values were given, of all payments together."""
+        absent = sum(int(np.count_nonzero(np.isnan(numbers))) for numbers in self.numbers.values())
+        return len(self) * (1 + len(self.numbers)) - absent - self.client_ids.count(None)
+
 
 def payments_of(requests: Sequence[Payment]) -> Payments:
     """Payments by column."""

@@ -75,7 +75,7 @@ class ApplicationForm(Body):
     family_status: Text = Field(None, description="Married, single, …")
     childcount: Annotated[float, Field(ge=0, le=30)] | None = Field(None, description="Number of children.")
     snils: Flag = Field(None, description="1 = the insurance number was given.")
-    merch_code: Text = Field(None, description="Code of the shop.")
+    merch_code: Text = Field(None, description="Code of the shop, as text.")
     loan_amount: Annotated[float, Field(ge=0, le=1e10)] | None = Field(None, description="Amount asked for, tenge.")
     loan_term: Annotated[float, Field(ge=0, le=600)] | None = Field(None, description="Term asked for, months.")
     goods_category: Text = Field(None, description="What the loan is to pay for.")

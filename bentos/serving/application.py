@@ -16,6 +16,7 @@ from bentos.serving.away import AWAY, database_away
 from bentos.serving.backend import Backend
 from bentos.serving.health_figures import HealthFigures
 from bentos.serving.labels import add_labels
+from bentos.serving.scopes import ROUTE_SCOPES
 from clock import now
 from edge.cors import CrossOrigin
 from edge.documentation import document
@@ -26,8 +27,10 @@ from edge.keys import KeyGuard, Keyring
 from edge.lane import Endpoint, Lane
 from edge.limits import BodyLimit
 from edge.media import MediaTypes
+from edge.names import OnceRoute
 from edge.observation import Observed
 from edge.rates import Buckets, RateLimit
+from edge.scopes import RouteScopes
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ REFUSALS = described(
     {
         400: "not HTTP as it should be: an unknown Host, a length that is no number, text that is not UTF-8",
         401: "no valid X-API-Key",
-        403: "no API keys are configured and the caller is not on this machine",
+        403: "the key lacks the scope of this address; or no API keys are configured and the caller is not on this machine",
         408: "the body did not arrive in time",
         413: "body above the limit",
         415: "the body has a format that is not read here",
@@ -76,6 +79,7 @@ def scoring_app(title: str, description: str, backend: Backend) -> FastAPI:
     """An application with `GET /`, `GET /model`, `/docs` and the one error shape; endpoints are added by the service."""
     subject = [{"name": backend.use_case}]  # the first group of /docs; the others follow as they are added
     app = FastAPI(title=title, description=description, docs_url=None, redoc_url=None, responses=REFUSALS, openapi_tags=subject)
+    app.router.route_class = OnceRoute
     app.state.quick = {}  # address → what answers plain requests there: see edge.lane
     install_error_handlers(app)
     for failure in AWAY:
@@ -83,7 +87,7 @@ def scoring_app(title: str, description: str, backend: Backend) -> FastAPI:
     app.add_api_route("/metrics", HealthFigures(backend.use_case, backend.config).metrics, include_in_schema=False)
     _add_probes(app, backend)
     add_labels(app, backend)
-    document(app, Keyring(backend.config))
+    document(app, Keyring(backend.config), ROUTE_SCOPES)
 
     @app.get("/", tags=["service"])
     def alive() -> dict[str, str]:
@@ -135,6 +139,9 @@ def guarded(app: FastAPI, config: Settings) -> ASGIApp:
 
     Plain requests to `app.state.quick` pass the same guards on a shorter way. A page or a script meets BentoML only behind
     it: `bentos.serving.entrance` puts the result in front of the service.
+
+    Raises:
+        UndeclaredScope: a route is not listed in `bentos.serving.scopes`.
     """
     larger = dict.fromkeys(_BATCHES, config.batch_body_limit) | dict.fromkeys(_UPLOADS, config.upload_limit)
     inner: ASGIApp = MediaTypes(BodyLimit(app, config.body_limit, larger, config.body_grace_seconds))
@@ -142,7 +149,7 @@ def guarded(app: FastAPI, config: Settings) -> ASGIApp:
     if config.rate_limit_per_second is not None:
         inner = rates = RateLimit(inner, Buckets(config.rate_limit_per_second, config.rate_limit_burst))
         toll = rates.refusal
-    keys = KeyGuard(inner, Keyring(config))
+    keys = KeyGuard(inner, Keyring(config), RouteScopes(app.routes, ROUTE_SCOPES).needed)
     hosts = HostCheck(CrossOrigin(keys, config.cors_origins), config.host, config.allowed_hosts)
     observed = Observed(hosts, app.routes)
     quick: dict[str, Endpoint] = app.state.quick

@@ -99,8 +99,8 @@ async def aggregated_of_type(
 
 
 def _require(visit: Visit, company: str) -> None:
+    visit.service.catalogue.require_company(company)  # first, as the contract has it: GET /companies tells who there is
     visit.require_company(company)
-    visit.service.catalogue.require_company(company)
 
 
 async def _read(visit: Visit, company: str, questions: list[Question]) -> list[Shown]:

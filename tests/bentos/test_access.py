@@ -1,7 +1,10 @@
 """P28, P37 on every scoring service: who may call, under which name, from which page, and what the description says of it."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -14,7 +17,9 @@ from bentos.prescoring.service import prescoring_app
 from bentos.recommendation.service import recommendation_app
 from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
-from edge.keys import OPEN_PATHS
+from bentos.serving.scopes import ROUTE_SCOPES
+from edge.key_file import new_key
+from edge.scopes import OPEN_PATHS, SCOPES, UndeclaredScope
 from settings import Settings
 
 APPS: dict[str, Callable[[Backend], FastAPI]] = {
@@ -25,6 +30,9 @@ APPS: dict[str, Callable[[Backend], FastAPI]] = {
 }
 KEY = "a-key-of-the-tests"
 OTHER_KEY = "another-key-of-the-tests"
+PEPPER = "a-pepper-of-the-tests-of-32-characters"
+ISSUED = {scope: new_key(PEPPER.encode(), (scope,)) for scope in SCOPES}
+HASHES = [str(entry) for _, entry in ISSUED.values()]
 HIDDEN = ("/metrics",)
 """Asked for a key, and not in the description."""
 
@@ -36,18 +44,27 @@ class Service:
         self.description = app.openapi()
         self.http = TestClient(guarded(app, config), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
+    def operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Every method and path with what is said of it."""
+        for path, operations in self.description["paths"].items():
+            for method, operation in operations.items():
+                yield method.upper(), path, operation
+
     def routes(self) -> Iterator[tuple[str, str]]:
         """Every method and path, with something where the path has a gap."""
-        for path, operations in self.description["paths"].items():
-            for method in operations:
-                yield method.upper(), path.replace("{", "").replace("}", "")
+        for method, path, _ in self.operations():
+            yield method, path.replace("{", "").replace("}", "")
 
 
 @pytest.fixture(scope="module", params=list(APPS))
 def service(request: pytest.FixtureRequest, bank: Settings, promote: Callable[[str, int], str]) -> Iterator[Service]:
     promote(request.param, 1)
     config = bank.model_copy(
-        update={"api_keys": (SecretStr(KEY), SecretStr(OTHER_KEY)), "cors_origins": ("https://bank.example",)}
+        update={
+            "api_keys": tuple(SecretStr(text) for text in (KEY, OTHER_KEY, *HASHES)),
+            "key_pepper": SecretStr(PEPPER),
+            "cors_origins": ("https://bank.example",),
+        }
     )
     backend = Backend(request.param, config)
     backend.champion.look()
@@ -73,10 +90,44 @@ def test_p28_each_configured_key_opens_every_route(service: Service) -> None:
             assert service.http.get(path, headers={"X-API-Key": key}).status_code == 200
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_key_opens_the_routes_of_its_scope_and_no_other(service: Service, scope: str) -> None:
+    headers = {"X-API-Key": ISSUED[scope][0], "Content-Type": "application/json"}
+    for method, template, operation in [*service.operations(), *(("GET", path, None) for path in HIDDEN)]:
+        if template in OPEN_PATHS:
+            continue
+        needed = operation["security"][0]["ApiKey"] if operation else [ROUTE_SCOPES[template]]
+        path = template.replace("{id}", str(uuid4())).replace("{client_code}", "nobody")
+        answer = service.http.request(method, path, headers=headers, content=b"{}" if method == "POST" else None)
+        if needed in ([], [scope]):
+            assert answer.status_code not in (401, 403), path
+        else:
+            assert (path, answer.status_code, answer.json()["error"]["code"]) == (path, 403, "missing_scope")
+            assert f"scope {needed[0]}" in answer.json()["error"]["message"]
+
+
+def test_a_key_for_scores_reads_no_cards_or_lists_and_gives_no_commands() -> None:
+    for path, scope in ROUTE_SCOPES.items():
+        if re.search("clients|admin|import|upload/|export|push|process|labels|metrics", path):
+            assert scope not in (None, "score"), path
+        if "admin" in path or path == "/process":
+            assert scope == "admin", path
+
+
+@pytest.mark.parametrize("use_case", APPS)
+def test_a_route_without_a_scope_keeps_the_service_from_starting(bank: Settings, use_case: str) -> None:
+    app = APPS[use_case](Backend(use_case, bank))
+    guarded(app, bank)
+    app.add_api_route("/api/new/{number}", lambda number: number)
+    with pytest.raises(UndeclaredScope, match="/api/new/{number}"):
+        guarded(app, bank)
+
+
 def test_p28_the_description_declares_the_key_exactly_where_it_is_asked_for(service: Service) -> None:
     for path, operations in service.description["paths"].items():
         for operation in operations.values():
-            assert operation["security"] == ([] if path in OPEN_PATHS else [{"ApiKey": []}]), path
+            scope = ROUTE_SCOPES.get(path)
+            assert operation["security"] == ([] if path in OPEN_PATHS else [{"ApiKey": [scope] if scope else []}]), path
     assert service.description["components"]["securitySchemes"]["ApiKey"]["in"] == "header"
 
 
@@ -126,7 +177,7 @@ def test_p37_a_listed_origin_may_send_the_key_and_never_cookies(service: Service
 
 def test_a_star_is_no_origin(bank: Settings) -> None:
     with pytest.raises(ValueError, match="never \\*"):
-        guarded(FastAPI(), bank.model_copy(update={"cors_origins": ("*",)}))
+        guarded(FastAPI(docs_url=None, redoc_url=None), bank.model_copy(update={"cors_origins": ("*",)}))
 
 
 def test_every_operation_says_what_it_does_and_which_errors_it_has(service: Service) -> None:

@@ -40,6 +40,43 @@ def http(opened: Callable[[str], Backend]) -> Callable[[str], TestClient]:
     return client
 
 
+JSON, LINES = "application/json", "application/x-ndjson"
+
+
+@pytest.mark.parametrize(
+    ("use_case", "path", "kind", "body", "field"),
+    [
+        ("fraud", "/api/v1/score_transaction", JSON, '{"amount": 5, "amount": 9}', "amount"),
+        ("fraud", "/api/v1/score_transaction", JSON, '{"amount": 5, "am\\u006funt": 9}', "amount"),
+        ("fraud", "/api/v1/score_transaction", JSON, '{"client_id": null, "amount": 5, "client_id": "a:b"}', "client_id"),
+        ("fraud", "/api/v1/explain_transaction", JSON, '{"amount": 5, "amount": 5}', "amount"),
+        ("fraud", "/api/v1/score_batch", JSON, '{"items": [{"amount": 1}, {"amount": 5, "amount": 9}]}', "items[1].amount"),
+        ("fraud", "/api/v1/score_batch", JSON, '{"items": [{"amount": 1}], "items": [{"amount": 2}]}', "items"),
+        ("fraud", "/api/v1/score_batch", LINES, '{"amount": 1}\n\n{"amount": 5, "amount": 9}', "items[1].amount"),
+        ("income", "/api/predictions", JSON, '{"client_id": "1", "client_id": "2"}', "client_id"),
+        ("income", "/api/predictions", JSON, '{"features": {"age": 1, "age": 2}}', "age"),
+        ("prescoring", "/prescore", JSON, '{"loan_amount": 1, "loan_amount": 2}', "loan_amount"),
+        ("recommendation", "/api/labels", JSON, '{"labels": [{"score_id": "a", "label": 0, "label": 1}]}', "label"),
+    ],
+)
+def test_a_name_that_stands_twice_is_refused_and_named(
+    http: Callable[[str], TestClient], use_case: str, path: str, kind: str, body: str, field: str
+) -> None:
+    answer = http(use_case).post(path, content=body, headers={"Content-Type": kind})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == {"code": "invalid_request", "message": f"{field}: is given twice", "field": field}
+
+
+@pytest.mark.parametrize(
+    "body", ['{"amount": 5, "client_id": "a:b", "os_ver_cnt_30d": null}', '{"amount":5,"client_id":"null:"}']
+)
+def test_nulls_and_colons_in_a_text_are_not_taken_for_a_second_name(http: Callable[[str], TestClient], body: str) -> None:
+    alone, lines, batch = body, f"{body}\n{body}", f'{{"items": [{body}, {body}]}}'
+    for path, kind, text in (("transaction", JSON, alone), ("batch", LINES, lines), ("batch", JSON, batch)):
+        answer = http("fraud").post(f"/api/v1/score_{path}", content=text, headers={"Content-Type": kind})
+        assert answer.status_code == 200, answer.text
+
+
 def refused(answer: httpx.Response, *statuses: int) -> bool:
     return answer.status_code in statuses and set(answer.json()) == {"error"} and bool(answer.json()["error"]["message"])
 

@@ -95,7 +95,7 @@ def start() -> Iterator[Callable[..., Process]]:
 def issue(var: Path) -> tuple[str, str]:
     """A key that is in force, and its id."""
     config = Settings(var=var)
-    key, entry = new_key(pepper(config))
+    key, entry = new_key(pepper(config), ("score",))
     KeyFile(keys_path(config)).add(entry, "test", now())
     return key, entry.key_id
 

@@ -1,8 +1,8 @@
 """The fraud service as processes: what was answered survives their death, one or several of them."""
 
+import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -55,9 +56,17 @@ class Service:
             return False
 
     def kill(self) -> None:
+        """SIGKILL to the workers, each of which leads a process group of its own, and to their supervisor."""
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            supervisor = psutil.Process(self._process.pid)
+            for process in (*supervisor.children(recursive=True), supervisor):
+                process.kill()
             self._process.wait()
+
+    def terminate(self, seconds: float) -> int:
+        """The exit status after SIGTERM, which has to come within these seconds."""
+        self._process.terminate()
+        return self._process.wait(seconds)
 
 
 @pytest.fixture
@@ -99,33 +108,82 @@ def arrow(client: httpx.Client) -> list[str]:
     return pa.ipc.open_stream(answer.content).read_all()["score_id"].to_pylist() if answer.status_code == 200 else []
 
 
+class Load:
+    """Callers that ask on connections kept alive, one request after the other, until nobody answers any more."""
+
+    def __init__(self, service: Service) -> None:
+        self._url = service.url
+        self._answered: list[str] = []
+        ways = single, single, single, batch, lines, arrow
+        self._callers = [threading.Thread(target=self._ask, args=(way,)) for way in ways]
+        for caller in self._callers:
+            caller.start()
+        time.sleep(3)
+
+    def _ask(self, way: Callable[[httpx.Client], list[str]]) -> None:
+        try:
+            with httpx.Client(base_url=self._url, timeout=30) as client:
+                while True:
+                    self._answered.extend(way(client))
+        except (httpx.HTTPError, ValueError, pa.ArrowException):
+            return
+
+    def answered(self) -> list[str]:
+        """The scores that were answered, once no caller is answered any more."""
+        for caller in self._callers:
+            caller.join()
+        return self._answered
+
+
+def kept(bank: Settings) -> set[str]:
+    with Journal(open_database(bank.database("journal"))) as journal:
+        return set(journal.window("fraud", now() - timedelta(minutes=5), now() + timedelta(minutes=1)).score_id)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_p10_every_score_answered_under_load_is_in_the_journal_after_kill_9(
     bank: Settings, serve: Callable[[int], Service], workers: int
 ) -> None:
     service = serve(workers)
-    answered: list[str] = []
-
-    def ask(way: Callable[[httpx.Client], list[str]]) -> None:
-        try:
-            with httpx.Client(base_url=service.url, timeout=30) as client:
-                while True:
-                    answered.extend(way(client))
-        except (httpx.HTTPError, ValueError, pa.ArrowException):
-            return
-
-    callers = [threading.Thread(target=ask, args=(way,)) for way in (single, single, single, batch, lines, arrow)]
-    for caller in callers:
-        caller.start()
-    time.sleep(3)
+    load = Load(service)
     service.kill()
-    for caller in callers:
-        caller.join()
-    with Journal(open_database(bank.database("journal"))) as journal:
-        kept = set(journal.window("fraud", now() - timedelta(minutes=5), now() + timedelta(minutes=1)).score_id)
+    answered = load.answered()
     assert len(answered) > 200
     assert len(set(answered)) == len(answered)
-    assert set(answered) <= kept
+    assert set(answered) <= kept(bank)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_callers_who_never_stop_do_not_keep_a_service_that_is_told_to_end(
+    bank: Settings, serve: Callable[[int], Service], workers: int
+) -> None:
+    service = serve(workers)
+    load = Load(service)
+    assert service.terminate(10) == 0
+    answered = load.answered()
+    assert len(answered) > 200
+    assert set(answered) <= kept(bank)
+
+
+def test_a_body_that_trickles_in_does_not_keep_a_service_that_is_told_to_end(serve: Callable[[int], Service]) -> None:
+    service, ended = serve(1), threading.Event()
+
+    def drops() -> Iterator[bytes]:
+        while not ended.wait(0.5):
+            yield b" " * (16 << 10)  # twice as fast as has to be
+
+    def trickle() -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(service.url + "/api/v1/score_batch", content=drops(), headers={"Content-Type": "application/json"})
+
+    caller = threading.Thread(target=trickle)
+    caller.start()
+    time.sleep(2)
+    try:
+        assert service.terminate(30) == 0
+    finally:
+        ended.set()
+        caller.join()
 
 
 def test_several_workers_share_the_requests(serve: Callable[[int], Service]) -> None:

@@ -219,6 +219,18 @@ def test_scores_go_on_while_a_challenger_hangs_or_crashes_and_it_is_started_agai
     assert wait_until(lambda: f"{answer['score_id']}.shadow.2" in set(shadows(backend).score_id))
 
 
+def test_a_challenger_that_takes_no_more_is_given_up_though_the_pipe_to_it_is_full(
+    start: Callable[..., Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bentos.challenger._SCORING_SECONDS", 0.5)
+    monkeypatch.setattr("bentos.shadow._MOST_TOGETHER", 3000)
+    backend = start(shadow_queue=3000)
+    lost = counted("lost")
+    send(backend, signal.SIGSTOP)
+    client_of(backend).post("/api/v1/score_batch", json={"items": [{"amount": amount} for amount in range(3000)]})
+    assert wait_until(lambda: counted("lost") == lost + 3000)
+
+
 def test_a_challenger_ends_with_its_service(start: Callable[..., Backend]) -> None:
     backend = start()
     challenger = backend.shadow._challenger

@@ -37,7 +37,7 @@ KINDS = ("category_spending", "average_bill", "spending_dynamics", "income_segme
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A lake with a month of purchases, and consents of all clients for one company."""
     var = tmp_path_factory.mktemp("var")
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
         patch.setenv("OPORA_VAR", str(var))
         patch.delenv("OPORA_DATABASE_URL", raising=False)
         settings_module.settings.cache_clear()

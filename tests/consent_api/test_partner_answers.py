@@ -149,6 +149,15 @@ def test_p17_there_are_templates_and_no_free_filters(bank, path: str, status: in
     assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
 
 
+@pytest.mark.parametrize("rest", ["", f"/{KIND}"])
+def test_a_partner_that_misspells_its_company_is_told_so_and_one_that_asks_for_another_is_refused(bank, rest: str) -> None:
+    call = bank.caller("partner", COMPANY)
+    unknown = call("GET", f"/aggregated-data/nobody{rest}")
+    assert (unknown.status_code, unknown.json()["error"]["field"]) == (400, "company")
+    assert {each["company"] for each in call("GET", "/companies").json()["companies"]} >= {COMPANY, "jolda-travel"}
+    assert call("GET", f"/aggregated-data/jolda-travel{rest}").status_code == 403
+
+
 @pytest.mark.parametrize("query", ["period=2026-10&period=2026-09", "segment=city&segment=age_group", "format=csv&format=json"])
 def test_p17_a_parameter_that_comes_twice_is_no_question(call, query: str) -> None:
     answer = call("GET", f"{PATH}?{query}")

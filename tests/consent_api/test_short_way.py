@@ -159,8 +159,8 @@ def test_whatever_is_refused_or_unusual_goes_the_long_way(ways: Ways, partner: d
     client = ways.bank.headers("client", "1")
     ways.ask(PATH, client)  # so that its key is known, too
     asked: list[tuple[str, dict[str, str], int]] = [
-        ("/aggregated-data/zhybek-bank", partner, 403),
-        (f"/aggregated-data/nobody/{KIND}", partner, 403),
+        ("/aggregated-data/jolda-travel", partner, 403),
+        (f"/aggregated-data/nobody/{KIND}", partner, 400),
         (f"/aggregated-data/{COMPANY}/nothing", partner, 400),
         (f"{PATH}?segment=client", partner, 400),
         (f"{PATH}?period=2026-13", partner, 422),
@@ -219,7 +219,7 @@ def limited(bank, partner) -> Iterator[Callable[[], Ways]]:
 
 
 def test_each_request_by_either_way_takes_one_from_the_callers_bucket(limited, partner: dict[str, str]) -> None:
-    foreign = "/aggregated-data/zhybek-bank"
+    foreign = "/aggregated-data/jolda-travel"
     for paths, statuses in (
         ([PATH] * 6, [200] * 4 + [429] * 2),
         ([PATH, foreign, PATH, foreign, PATH], [200, 403, 200, 403, 429]),

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from edge.errors import RequestRefused, error_body, field_name, install_error_handlers
 from edge.keys import ConfigurationError, KeyGuard, Keyring, check_binding
 from edge.limits import BodyLimit
+from edge.media import MediaTypes
 from settings import Settings
 
 LIMIT = 2_000
@@ -61,7 +62,7 @@ def keyring_of(*keys: str) -> Keyring:
 
 
 def client_of(*keys: str, base_url: str = "http://127.0.0.1") -> TestClient:
-    guarded = KeyGuard(BodyLimit(application(), LIMIT), keyring_of(*keys))
+    guarded = KeyGuard(BodyLimit(application(), LIMIT), keyring_of(*keys), lambda _: None)
     return TestClient(guarded, base_url=base_url, raise_server_exceptions=False)
 
 
@@ -287,3 +288,14 @@ def test_beyond_loopback_without_keys_the_service_does_not_start_and_says_what_t
 def test_an_empty_key_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="empty"):
         check_binding("127.0.0.1", [SecretStr("key"), SecretStr(" ")])
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/token", "application/x-www-form-urlencoded"), ("/elsewhere", "application/json")]
+)
+def test_a_refused_format_is_told_which_one_the_address_takes(path: str, expected: str) -> None:
+    answer = TestClient(MediaTypes(application(), forms=["/token"])).post(
+        path, content=b"x", headers={"Content-Type": "text/plain"}
+    )
+    assert answer.status_code == 415
+    assert expected in answer.json()["error"]["message"]

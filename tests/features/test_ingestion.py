@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.lake import Lake
+from features.raw_table import Column, RawTable
 from features.refusals import RefusedFile, UnknownTable
-from features.tables import CLIENTS, TABLES, TRANSACTIONS, TRANSFERS, Column, RawTable
+from features.tables import CLIENTS, TABLES, TRANSACTIONS, TRANSFERS
 
 HEADER = "date,category,amount,currency,client_code"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from features.lake import Lake
-from features.tables import PAYMENTS, TRANSACTIONS, RawTable
+from features.raw_table import RawTable
+from features.tables import PAYMENTS, TRANSACTIONS
 
 INGEST = """
 import sys, time

@@ -13,6 +13,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def run(code: str, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OPORA_VAR": str(tmp_path / "var"), "PREFECT_HOME": str(tmp_path)}
+    environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"  # as make exports it
     return subprocess.run(
         [sys.executable, *code.split(), *arguments], env=environment, capture_output=True, text=True, timeout=300
     )
@@ -25,6 +26,7 @@ def test_a_refused_training_ends_with_one_sentence_and_status_1(tmp_path: Path) 
     options = ("--name", "x", "--table", str(table), "--target", "nope", "--kind", "binary", "--seconds", "5")
     done = run("-m flows.train_table", tmp_path, *options)
     assert done.returncode == 1
+    assert done.stderr.startswith("Runs are recorded by ")
     assert "Not trained: x: clients.csv has no column nope" in done.stderr
     assert "Traceback" not in done.stderr
     assert "leaked" not in done.stderr

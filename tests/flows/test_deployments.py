@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.states import Scheduled
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
+from prefect.states import Pending, Scheduled
 from prefect.testing.utilities import prefect_test_harness
 
 from clock import now
+from flows import addresses
 from flows.deployments import deployments
 from flows.missed import forget_missed
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[SyncPrefectClient]:
-    with prefect_test_harness(), get_client(sync_client=True) as client:
+    with prefect_test_harness(server_startup_timeout=300), get_client(sync_client=True) as client:
         yield client
 
 
@@ -53,3 +55,26 @@ def test_deploying_again_leaves_one_automation_for_each_kind_of_event(client: Sy
         respond.apply()
     found = client._client.post("/automations/filter", json={}).json()
     assert sorted(one["name"] for one in found) == ["respond to drift", "respond to quality"]
+
+
+WAITING = {
+    "train": {"use_case": "fraud"},
+    "train-table": {"name": "churn", "table": "clients.csv", "target": "left", "kind": "binary"},
+    "push": {},
+    "respond": {"use_case": "fraud", "kind": "drift", "event_id": "1", "version": "1"},
+    "pipeline": {},
+}
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_of_two_runs_that_train_or_write_the_same_the_second_waits(client: SyncPrefectClient, name: str) -> None:
+    (deployed,) = [one.apply() for one in deployments() if one.name == name]
+    asked = {"request": WAITING[name]}
+    first, second = (client.create_flow_run_from_deployment(deployed, parameters=asked) for _ in range(2))
+    for run in (first, second):
+        client.set_flow_run_state(run.id, Pending())
+    assert [client.read_flow_run(run.id).state_name for run in (first, second)] == ["Pending", "AwaitingConcurrencySlot"]
+
+
+def test_a_server_tells_whose_it_is(client: SyncPrefectClient) -> None:
+    assert addresses._home(str(PREFECT_API_URL.value())) == PREFECT_HOME.value()

@@ -263,7 +263,7 @@ def test_a_killed_response_blocks_only_until_its_lease_ends(fresh: Settings) -> 
 @pytest.fixture(scope="module")
 def prefect() -> Iterator[None]:
     """A Prefect server."""
-    with prefect_test_harness():
+    with prefect_test_harness(server_startup_timeout=300):
         yield
 
 

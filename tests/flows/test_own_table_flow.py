@@ -1,7 +1,9 @@
 """Train on a table of one's own, then score the next one: the whole way, as `make train` and `make score` go it."""
 
+import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,15 +14,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from prefect.testing.utilities import prefect_test_harness
+from pydantic import ValidationError
 
 import settings as settings_module
 from features.refusals import RefusedFile
 from flows.score_table import ScoreTableRequest, score_file, score_table
-from flows.train_table import parse, train_table
+from flows.train_table import full_disk_told, parse, time_to_search, train_table
 from registry import models
 from registry.encoding import RARE
 from registry.models import NoChampion, load_champion
 from training.score_file import ScoreFile, UnwritableScores
+from training.task import NotTrainable
 
 pytestmark = pytest.mark.integration
 ROWS = 900
@@ -51,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("own")
     clients(ROWS, 1).to_csv(folder / "train.csv", sep=";", decimal=",", index=False, encoding="cp1251")
     clients(300, 2).drop(columns=["answer", "income", "segment"]).to_csv(folder / "next.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
         patch.setenv("OPORA_VAR", str(folder / "var"))
         settings_module.settings.cache_clear()
         for target, kind in (("answer", "binary"), ("income", "regression"), ("segment", "multiclass")):
@@ -172,6 +176,29 @@ def test_missing_columns_and_columns_of_another_kind_are_refused_and_leave_nothi
         with pytest.raises(UnwritableScores):
             score_file(ScoreTableRequest(name="own-answer", table=str(place / "next.csv"), out=str(tmp_path / out)))
     assert {path.name for path in tmp_path.iterdir()} == {"few.csv", "other.csv"}
+
+
+def test_a_slow_disk_leaves_half_of_the_seconds_for_the_search() -> None:
+    assert [time_to_search(60, read) for read in (5, 30, 90)] == [55, 30, 30]
+
+
+def test_a_full_disk_is_told_in_a_sentence_whatever_came_of_it() -> None:
+    consequence = RuntimeError("the run cannot be ended")
+    consequence.__context__ = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(NotTrainable, match="no room left on the disk of"), full_disk_told():
+        raise consequence
+    with pytest.raises(NotTrainable, match="no room left"), full_disk_told():
+        raise sqlite3.OperationalError("database or disk is full")
+    with pytest.raises(PermissionError), full_disk_told():
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_directions_are_read_from_the_command_line() -> None:
+    options = ["--name", "a", "--table", "a.csv", "--target", "y", "--kind", "binary", "--monotone"]
+    assert parse([*options, 'balance=1, "a=b, c"=-1']).monotone == {"balance": 1, "a=b, c": -1}
+    for wrong in ("balance", "balance=2", "balance=up"):
+        with pytest.raises(ValidationError, match="monotone.balance"):
+            parse([*options, wrong])
 
 
 def test_scores_that_break_off_leave_the_old_file_as_it_was(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ CLIENTS = 300
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A simulated bank with a champion for recommendations."""
     folder = tmp_path_factory.mktemp("bank")
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
         patch.setenv("OPORA_VAR", str(folder))
         settings_module.settings.cache_clear()
         raw = folder / "raw"

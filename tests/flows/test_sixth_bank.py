@@ -42,7 +42,7 @@ from settings import settings
 lake = open_lake(settings())
 for file in sorted((Path(sys.argv[1]) / "applications").iterdir()):
     lake.ingest(APPLICATIONS, file)
-with prefect_test_harness():
+with prefect_test_harness(server_startup_timeout=300):
     trained = train(TrainRequest(use_case="prescoring", trials=1, seconds=5))
 assert trained.promoted, trained.reason
 backend = Backend("prescoring", settings())

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.integration
 def config(tmp_path_factory: pytest.TempPathFactory, income_model: Trained) -> Iterator[Settings]:
     """A `var` of this module's own with an income champion and a Prefect server."""
     var = tmp_path_factory.mktemp("var")
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
         patch.setenv("OPORA_VAR", str(var))
         settings_module.settings.cache_clear()
         with models.training_run("income", "test") as run_id:

@@ -56,6 +56,12 @@ def test_every_figure_counts_what_it_says(engine: Engine) -> None:
     assert health.requests_by_source == {"api": 3, "card": 1}
 
 
+def test_latencies_are_told_to_the_microsecond(engine: Engine) -> None:
+    write(engine, [row(latency_ms=latency) for latency in (1.0, 1.0, 2.00049)])
+    health = model_health(engine, "income", AT, AT + DAY)
+    assert (health.mean_latency_ms, health.p95_latency_ms) == (1.333, 2.0)
+
+
 def test_a_window_without_requests_has_no_shares_and_no_latencies(engine: Engine) -> None:
     health = model_health(engine, "income", AT - DAY, AT)
     assert (health.requests, health.failed, health.unique_clients) == (0, 0, 0)
@@ -70,7 +76,7 @@ def test_p95_is_the_smallest_latency_that_95_of_100_requests_do_not_exceed(engin
         connection.execute(delete(JOURNAL))
     write(engine, [row(latency_ms=latency) for latency in latencies])
     found = model_health(engine, "income", AT, AT + DAY).p95_latency_ms
-    assert found == np.percentile(latencies, 95, method="inverted_cdf")
+    assert found == round(float(np.percentile(latencies, 95, method="inverted_cdf")), 3)
 
 
 def test_the_database_does_the_counting(engine: Engine) -> None:

@@ -18,11 +18,13 @@ from clock import now
 from database import open_database
 from features.refusals import RefusedFile
 from flows.labels import LabelsRequest, join_file, labels
-from flows.quality import QualityRequest, quality
+from flows.quality import QualityRequest, judge_quality, quality
+from monitoring import figures
 from monitoring.batch import batch_rows
-from monitoring.estimation import Estimated
+from monitoring.estimation import Estimated, NotEstimable
 from monitoring.journal import Journal
-from monitoring.rows import ESTIMATES, JOURNAL
+from monitoring.labels import Label, record_labels
+from monitoring.rows import ESTIMATES, JOURNAL, open_journal
 from registry import models, promotion
 from settings import Settings
 from tests.monitoring.incomes import clients
@@ -36,7 +38,7 @@ SCORED = now() - timedelta(days=45)
 def config(tmp_path_factory: pytest.TempPathFactory, income_model: Trained) -> Iterator[Settings]:
     """A `var` of this module's own with an income champion, its scores of 45 days ago and of now, and a Prefect server."""
     var = tmp_path_factory.mktemp("var")
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness():
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
         patch.setenv("OPORA_VAR", str(var))
         settings_module.settings.cache_clear()
         with models.training_run("income", "test") as run_id:
@@ -120,3 +122,24 @@ def test_lost_quality_emits_an_event(config: Settings, tmp_path: Path) -> None:
     (event,) = events("opora.quality.income")
     assert event["payload"]["version"] == result.version
     assert event["payload"]["realised"]["rows"] == 800
+
+
+def test_a_loss_that_early_labels_show_is_an_alarm_and_nothing_is_estimated(config: Settings) -> None:
+    model, at = models.load_champion("income", config), now()
+    for seed, raised, since in ((5, 1.0, 40), (6, 1.6, 10)):
+        frame, told = clients(200, seed), at - timedelta(days=since - 10)
+        score(config, frame, at - timedelta(days=since))
+        month = f"{at - timedelta(days=since):%Y-%m}"
+        told_of = [
+            Label(float(income), client_id=code, month=month, labelled_at=told)
+            for code, income in zip(frame["client_code"], frame["income"] * raised, strict=True)
+        ]
+        assert record_labels(open_database(config.database("journal")), told_of).joined == 200
+    result = judge_quality(model, 5, at, config)
+    assert result.realised.value is None
+    assert isinstance(result.estimated, NotEstimable)
+    assert "early labels" in result.estimated.reason
+    assert result.alarm
+    assert result.loss > config.quality_loss
+    assert "early labels: WMAE" in result.verdict
+    assert "estimated" not in figures.quality(model, open_journal(config), at - timedelta(days=5), at, config)

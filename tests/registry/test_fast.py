@@ -15,7 +15,7 @@ from registry import fast_engines
 from registry.boosters import FAMILIES, SUFFIXES, catboost_frame
 from registry.encoding import ModelColumn, encode, learn_columns
 from registry.fast import FastScorer
-from registry.outputs import Calibration, ClassScaling, Member, Output
+from registry.outputs import Calibration, ClassScaling, Lacking, Member, Output
 from registry.scorer import REFERENCE, Scorer, category_positions, write_manifest
 
 ROWS, TREES = 600, 25
@@ -51,7 +51,7 @@ def fit(family: str, matrix: np.ndarray, labels: np.ndarray, classes: int, categ
 
 
 def seal(folder: Path, families: dict[str, float], classes: int, names: list[str]) -> Scorer:
-    """A Scorer of the given blend, trained on `rows(1)`; with a calibration map."""
+    """A Scorer of the given blend, trained on `rows(1)`; with a calibration map, and another of rows without x0 and x1."""
     frame = rows(1)
     columns = learn_columns(frame, names)
     matrix, categories = encode(frame, columns), category_positions(columns)
@@ -64,8 +64,9 @@ def seal(folder: Path, families: dict[str, float], classes: int, names: list[str
     named = tuple(f"class {index}" for index in range(classes))
     of_two = Calibration("isotonic", (0.0, 0.4, 1.0), (0.0, 0.1, 1.0))
     calibration = ClassScaling("vector", (0.5, 0.6, 0.7), (0.3, 0.0, -0.3)) if classes else of_two
+    lacking = Lacking((0, 1), ClassScaling("temperature", (2.0,) * 3, (0.0,) * 3) if classes else None)
     frame[names].to_parquet(folder / REFERENCE)
-    output = Output("label", "softmax" if classes else "logit", tuple(members), named, calibration)
+    output = Output("label", "softmax" if classes else "logit", tuple(members), named, calibration, lacking=lacking)
     write_manifest(folder, columns, (output,), {}, {"use_case": "any"})
     return Scorer.load(folder)
 

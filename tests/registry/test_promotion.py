@@ -66,21 +66,26 @@ def holdout(rows: int = 2000, seed: int = 99, outputs: tuple[str, ...] = ("bough
 
 
 def scorer(folder: Path, columns: str = "ab", rounds: int = 30, **changes: object) -> Path:
-    """A small sealed scorer that has learned from the given columns; `changes` replace what the manifest says."""
+    """A small sealed scorer that has learned from the given columns; `changes` replace what the manifest says.
+
+    Of `outputs`, those in `weak` know nothing of the first column.
+    """
     folder.mkdir()
     frame, labels = people(3000, 1)
     names = list(columns)
     learned = learn_columns(frame, names)
-    data = lightgbm.Dataset(encode(frame, learned), labels, params={"verbose": -1})
-    lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1, "num_leaves": 7}, data, rounds).save_model(
-        folder / "model.txt"
-    )
+    matrix = encode(frame, learned)
+    for file, given in (("model.txt", matrix), ("weak.txt", matrix * [0, *[1] * (len(names) - 1)])):
+        data = lightgbm.Dataset(given, labels, params={"verbose": -1})
+        options = {"objective": "binary", "verbose": -1, "num_threads": 1, "num_leaves": 7}
+        lightgbm.train(options, data, rounds).save_model(folder / file)
     frame.head(10).to_parquet(folder / REFERENCE)
-    outputs = changes.pop("outputs", ("bought",))
+    outputs, weak = changes.pop("outputs", ("bought",)), changes.pop("weak", ())
     members = (Member("lightgbm", "model.txt", 1.0),) * changes.pop("members", 1)
+    weaker = (Member("lightgbm", "weak.txt", 1.0),)
     manifest = {
         "columns": learned,
-        "outputs": tuple(Output(output, "logit", members) for output in outputs),
+        "outputs": tuple(Output(output, "logit", weaker if output in weak else members) for output in outputs),
         "thresholds": {},
         "metadata": {"use_case": "toy", "lake_versions": {"clients": 1}},
     }
@@ -232,6 +237,32 @@ class TestTheRule:
         verdict = promotion.gate(name, wider, holdout(outputs=("bought", "returned")), config=bank)
         assert verdict.promoted
         assert "it also predicts returned" in verdict.reason
+
+    def test_one_ruined_output_is_refused_by_name_however_much_better_the_average_is(
+        self, bank: Settings, name: str, register: Callable
+    ) -> None:
+        banks = ("bank_a", "bank_b", "bank_c", "bank_d", "bank_e")
+        old = register(outputs=banks, weak=banks[:4])
+        promotion.gate(name, old, holdout(outputs=banks), config=bank)
+        new = register(outputs=banks, weak=("bank_e",))
+        verdict = promotion.gate(name, new, holdout(outputs=banks), config=bank)
+        assert verdict.comparison.low > 0
+        assert not verdict.promoted
+        assert "better, but bank_e is worse by 0." in verdict.reason
+        assert "(98 % interval 0." in verdict.reason
+        assert verdict.reason.endswith(f"more than the accepted {verdict.margin:.4f}")
+        assert "bank_a" not in verdict.reason
+        assert ledger_rows(bank, name)[-2].figures["by_output"]["bank_e"]["high"] < -verdict.margin
+        assert_at_one(bank, name, old)
+
+    def test_an_output_that_is_better_with_the_others_hinders_nothing(
+        self, bank: Settings, name: str, register: Callable
+    ) -> None:
+        banks = ("bank_a", "bank_b", "bank_c")
+        promotion.gate(name, register(outputs=banks, weak=banks[:2]), holdout(outputs=banks), config=bank)
+        new = register(outputs=banks, weak=banks[:1])
+        assert promotion.gate(name, new, holdout(outputs=banks), config=bank).promoted
+        assert_at_one(bank, name, new)
 
     def test_columns_that_the_champion_has_to_do_without_are_told(self, bank: Settings, name: str, register: Callable) -> None:
         promotion.gate(name, register(), holdout(), config=bank)

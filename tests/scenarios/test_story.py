@@ -9,6 +9,7 @@ import pytest
 
 from flows.quality import QualityResult
 from flows.respond import Gated, RespondRequest, Response
+from monitoring.early import Early
 from monitoring.estimates import Coverage
 from monitoring.estimation import NotEstimable
 from monitoring.findings import Finding
@@ -46,7 +47,7 @@ def day(number: int, lately: Lately = NOTHING, gated: tuple[Gated, ...] = (), an
     at = midnight(BEGIN + timedelta(days=number + 1))
     quality = QualityResult(
         use_case="fraud", version="1", reference=0.3, realised=Realised("pr_auc", None, None, None, 0, "none"),
-        estimated=NotEstimable("withheld"), figures={}, coverage=Coverage(0, 0), loss=0.0, alarm=False,
+        estimated=NotEstimable("withheld"), early=None, figures={}, coverage=Coverage(0, 0), loss=0.0, alarm=False,
     )  # fmt: skip
     watched = Watched(at, None, "too little", (), {}, lately)
     return Day(number, BEGIN + timedelta(days=number), 300, 0, 0.5, Evening(watched, quality, gated, answers, "1"))
@@ -108,6 +109,17 @@ def test_a_day_is_told_in_words() -> None:
         assert part in told
 
 
+def test_a_loss_that_early_labels_show_is_told_with_its_figures() -> None:
+    quiet = day(60)
+    early = Early(Realised("wmae", 120_000.0, 90_000.0, 150_000.0, 80), Realised("wmae", 50_000.0, 40_000.0, 60_000.0, 70), 30)
+    lost = replace(quiet.evening.quality, early=early, alarm=True)
+    told = replace(quiet, evening=replace(quiet.evening, quality=lost)).line.splitlines()
+    assert told[0].endswith("quality")
+    assert told[1].strip() == early.sentence
+    assert "120,000" in early.sentence
+    assert "early labels" not in replace(quiet, evening=replace(quiet.evening, quality=replace(lost, alarm=False))).line
+
+
 def test_a_broken_column_is_told_before_what_follows_from_it() -> None:
     stuck = Finding("constant", "amount", "amount has one value only")
     told = day(20, replace(SURGED, broken=(stuck,))).line.splitlines()
@@ -118,8 +130,9 @@ def test_a_broken_column_is_told_before_what_follows_from_it() -> None:
 def test_a_scenario_sees_nothing_of_the_bank_outside(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPORA_DATABASE_URL", "postgresql+psycopg://elsewhere/bank")
     monkeypatch.setenv("OPORA_ALERT_WEBHOOK", "https://elsewhere")
-    given = environment(tmp_path)
+    given = environment(tmp_path, 7)
     assert given["OPORA_VAR"] == str(tmp_path)
+    assert given["OPORA_SEED"] == "7"
     assert not {"OPORA_DATABASE_URL", "OPORA_ALERT_WEBHOOK"} & given.keys()
 
 

@@ -1,4 +1,4 @@
-"""What calibration promises: applied only where it lowers the Brier score, monotone, and close to the truth where it is."""
+"""What calibration promises: applied only where it lowers loss and Brier score, monotone, and close to the truth where it is."""
 
 import json
 from dataclasses import asdict
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry.outputs import Member, Output, inverse_link, read_output
-from training.calibration import beta, calibrate, isotonic, temperature, vector
+from registry.outputs import Calibration, Lacking, Member, Output, inverse_link, read_output
+from training.calibration import beta, calibrate, isotonic, shift, temperature, vector
 
 
 def overconfident(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,6 +28,30 @@ def test_exaggerated_probabilities_are_brought_near_the_truth() -> None:
     assert np.abs(chosen(fresh_scores) - fresh_truth).mean() < 0.3 * np.abs(fresh_scores - fresh_truth).mean()
 
 
+def rare(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels of which 2 % are 1, scores whose odds are 1.35 times too high, and the true probabilities."""
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(-4.3, 1, rows)
+    labels = (rng.random(rows) < inverse_link("logit", margins)).astype(float)
+    return labels, inverse_link("logit", margins + np.log(1.35)), inverse_link("logit", margins)
+
+
+@pytest.mark.parametrize("seed", range(4, 8))
+def test_a_rare_class_that_is_stated_a_third_too_high_is_noticed(seed: int) -> None:
+    labels, scores, _ = rare(12_000, seed)
+    chosen = calibrate(labels, scores, np.ones(12_000), seed=1)
+    assert chosen is not None
+    _, fresh, truth = rare(50_000, 10 + seed)
+    assert fresh.mean() / truth.mean() > 1.3
+    assert chosen(fresh).mean() / truth.mean() == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("extreme", [0.0, 1.0])
+def test_a_shift_reaches_any_mean(extreme: float) -> None:
+    labels = np.full(50, 1 - extreme)
+    assert shift(labels, np.full(50, extreme), np.ones(50))(np.array([0.5]))[0] == pytest.approx(1 - extreme, abs=0.1)
+
+
 def test_probabilities_that_are_right_already_are_left_alone() -> None:
     labels, _, truth = overconfident(4000, 3)
     assert calibrate(labels, truth, np.ones(4000), seed=1) is None
@@ -40,7 +64,7 @@ def test_too_few_of_a_class_are_left_alone() -> None:
     assert calibrate(labels, scores, np.ones(200), seed=1) is None
 
 
-@pytest.mark.parametrize("fit", [isotonic, beta])
+@pytest.mark.parametrize("fit", [isotonic, beta, shift])
 @given(seed=st.integers(0, 2**31))
 @settings(max_examples=25, deadline=None)
 def test_a_calibration_map_rises_from_0_to_1_and_stays_between(fit, seed: int) -> None:
@@ -153,8 +177,17 @@ def test_classes_without_weight_do_not_count() -> None:
     assert found.factors == pytest.approx(alone.factors, rel=1e-4)
 
 
-@pytest.mark.parametrize("fit", [isotonic, beta, temperature, vector])
+@pytest.mark.parametrize("fit", [isotonic, beta, shift, temperature, vector])
 def test_a_map_is_the_same_after_it_was_written_as_json(fit) -> None:
-    labels, scores, _ = overconfident(300, 5) if fit in (isotonic, beta) else of_classes(300, 5)
-    output = Output("y", "logit", (Member("lightgbm", "a.txt", 1.0),), calibration=fit(labels, scores, np.ones(300)))
-    assert read_output(json.loads(json.dumps(asdict(output)))) == output
+    labels, scores, _ = overconfident(300, 5) if fit in (isotonic, beta, shift) else of_classes(300, 5)
+    found = fit(labels, scores, np.ones(300))
+    for lacking in (None, Lacking((1, 3), None), Lacking((1, 3), found)):
+        output = Output("y", "logit", (Member("lightgbm", "a.txt", 1.0),), calibration=found, lacking=lacking)
+        assert read_output(json.loads(json.dumps(asdict(output)))) == output
+
+
+def test_a_version_with_one_map_for_all_rows_is_read_as_before() -> None:
+    output = Output("y", "logit", (Member("lightgbm", "a.txt", 1.0),), calibration=Calibration("beta", (0.0, 1.0), (0.0, 0.5)))
+    stored = asdict(output)
+    del stored["lacking"]
+    assert read_output(json.loads(json.dumps(stored))) == output

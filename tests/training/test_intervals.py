@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from registry.scorer import Scorer
 from training.candidates import Budget
+from training.ensemble import Workers
 from training.fit import train
-from training.intervals import correction
+from training.intervals import correction, quantile_rounds
+from training.split import split
 from training.task import TrainingTask
 
 
@@ -60,6 +62,15 @@ def test_intervals_are_wider_where_the_truth_is_less_certain_and_hold_the_predic
 def test_the_correction_covers_its_calibration_rows(rows: int, seed: int) -> None:
     scores = np.random.default_rng(seed).normal(size=rows)
     assert np.mean(scores <= correction(scores)) >= 0.9
+
+
+def test_the_search_for_rounds_keeps_its_seconds() -> None:
+    task = TrainingTask("income", ("income",), "regression", "wmae", ("sector", "age"), positive=True)
+    parts = split(task, salaries(2000, 1), seed=1)
+    part, fold = parts.development, parts.folds[0]
+    wanted = [quantile_rounds(task, part, parts.columns, fold, "income", 1, Workers(2, 1), seconds) for seconds in (60.0, 0.0)]
+    assert min(wanted[0]) > 1
+    assert wanted[1] == (1, 1)
 
 
 def test_too_few_calibration_rows_are_refused() -> None:

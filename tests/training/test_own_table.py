@@ -173,6 +173,19 @@ def test_a_protected_column_may_be_dropped_and_is_still_there_for_the_fairness_r
     assert own.frame["city"].nunique() == 2
 
 
+def test_weights_that_add_up_to_1_teach_as_much_as_weights_of_1(tmp_path: Path) -> None:
+    own = taken(small(tmp_path / "a.csv", w=np.repeat([1 / 600, 2 / 600], 200)), weight="w")
+    np.testing.assert_allclose(own.frame["w"], np.repeat([2 / 3, 4 / 3], 200))
+
+
+def test_the_output_has_a_name_that_no_column_and_nothing_kept_beside_the_columns_has(tmp_path: Path) -> None:
+    for other in ("y_", "label_y", "prediction_y", "prediction_y_yes"):
+        own = taken(small(tmp_path / "a.csv", **{other: np.arange(400.0) % 7}))
+        kept = {own.task.outputs[0], *(f"{what}_{own.task.outputs[0]}" for what in ("label", "prediction"))}
+        assert own.task.outputs[0] == ("y" if other == "y_" else "y_")
+        assert not kept & set(own.task.features)
+
+
 def test_leaks_and_ids_are_reported_and_dropped_only_with_consent(tmp_path: Path) -> None:
     table = small(tmp_path / "a.csv", client=[f"c{row}" for row in range(400)])
     frame = pd.read_csv(table)
@@ -199,6 +212,8 @@ REFUSED = [
     ({"y": [f"class {row}" for row in range(400)]}, {"kind": "multiclass"}, "target y has 400 classes, at most 100"),
     ({}, {"kind": "regression"}, r"target y is no number \(2 different values in 400 rows\)"),
     ({"y": ["inf", 1.0, 2.0, 3.0] * 100}, {"kind": "regression"}, "target y is infinite or beyond 1e\\+18 in 100 rows"),
+    ({"y": [1e-9, 2e-9] * 200}, {"kind": "regression"}, "target y hardly varies, from 1e-09 to 2e-09 in 400 rows"),
+    ({"y": [1e9, 1e9 + 1] * 200}, {"kind": "regression"}, "y hardly varies, from 1000000000 to 1000000001"),
     ({"y": ["yes"] * 60 + ["no"] * 60 + [None] * 280}, {}, "120 of 400 rows have a y, at least 200"),
     ({"empty": [None] * 400, "void": ["NA"] * 400}, {}, "2 columns are missing in all 400 rows: empty, void"),
     ({"x": ["inf", 1, 2, 3] * 100}, {}, r"infinite or beyond 3.4e\+38: x \(100 rows\).*DROP=x"),

@@ -25,6 +25,7 @@ def table(**columns: Any) -> pd.DataFrame:
 
 LATE = np.arange(ROWS) >= 340
 CALIBRATION = (np.arange(ROWS) >= 300) & ~LATE
+NEAR_THE_CUT = (np.arange(ROWS) >= 299) & (np.arange(ROWS) < 337)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,42 @@ CALIBRATION = (np.arange(ROWS) >= 300) & ~LATE
             {"y": np.where((np.arange(ROWS) >= 120) & (np.arange(ROWS) < 180), 1.0, np.arange(ROWS) % 2)},
             "all 60 rows that models are compared on in order of day have y = 'yes'",
             id="fold",
+        ),
+        pytest.param(
+            AMOUNT, {"y": np.maximum(np.arange(ROWS), 310.0)}, "all 300 rows to learn from .* have y = 310", id="new-amount"
+        ),
+        pytest.param(
+            AMOUNT,
+            {"y": np.maximum(np.arange(ROWS), 150.0)},
+            "all 120 rows that a fold learns from in order of day have y = 150",
+            id="fold-amount",
+        ),
+        pytest.param(
+            AMOUNT, {"y": np.where(LATE, 7.0, np.arange(ROWS))}, "all 60 rows to judge on .* have y = 7", id="old-amount"
+        ),
+        pytest.param(
+            GRADES,
+            {"y": np.where(np.arange(ROWS) < 150, 1.0, np.arange(ROWS) % 3)},
+            "all 120 rows that a fold learns from in order of day have y = 'middle'",
+            id="fold-class",
+        ),
+        pytest.param(
+            BINARY,
+            {"y": np.arange(ROWS) % 2.0, "age": [f"name {row}" for row in range(ROWS)]},
+            "none of the 1 columns varies in the 300 rows to learn from .*, where text that few rows share counts as missing",
+            id="names only",
+        ),
+        pytest.param(
+            BINARY,
+            {"y": np.arange(ROWS) % 2.0, "age": np.where(np.arange(ROWS) < 200, np.nan, np.arange(ROWS))},
+            "none of the 1 columns varies in the 180 rows that a fold learns from",
+            id="column of late",
+        ),
+        pytest.param(
+            replace(AMOUNT, group="g"),
+            {"y": np.arange(float(ROWS)), "g": np.where(NEAR_THE_CUT, ROWS, np.arange(ROWS))},
+            "3 rows with a label y are left to calibrate intervals on, at least 10 .*, since rows of one g stay together",
+            id="few for intervals",
         ),
         pytest.param(replace(BINARY, weight="w"), {"w": ~LATE * 1.0}, "column w is 0 in all 60 rows to judge on", id="w-late"),
         pytest.param(
@@ -91,3 +128,8 @@ def test_what_every_part_can_show_is_taken(task: TrainingTask, columns: dict[str
 def test_too_few_groups_for_folds_are_refused() -> None:
     with pytest.raises(NotTrainable, match="the 400 rows to learn from lie in 4 groups of g, at least 5"):
         develop(replace(BINARY, time=None, group="g"), table(g=np.arange(ROWS) // 100), seed=1)
+
+
+def test_one_group_with_most_rows_of_the_past_is_refused() -> None:
+    with pytest.raises(NotTrainable, match="one group of g has over half of the 400 rows to learn from"):
+        develop(replace(BINARY, group="g"), table(g=np.minimum(np.arange(ROWS), 100)), seed=1)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from features.lake import Lake
-from features.tables import Column, RawTable
+from features.raw_table import Column, RawTable
 from registry.metrics import METRICS
 from registry.scorer import Scorer
 from training.candidates import Budget

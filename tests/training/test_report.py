@@ -1,6 +1,7 @@
 """What a report promises: everything in one file, honest figures, nobody recognisable, cheap enough for every training."""
 
 import re
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -283,11 +284,49 @@ def test_a_champion_that_predicts_other_outputs_is_compared_on_the_shared_ones(c
     assert set(compared.by_output) == {"bank_a"}
 
 
+def test_report_and_card_give_the_interval_that_the_gate_goes_by(reports: dict[str, Report], cases: dict) -> None:
+    trained, _, rival = cases["binary"]
+    evidence = reports["binary"].evidence
+    ours, theirs = (scorer.predict(trained.holdout.features) for scorer in (evidence.scorer, rival.scorer))
+    assert evidence.estimate.interval == trained.holdout.interval(ours)
+    assert evidence.rivalry.overall == trained.holdout.compare(ours, theirs)
+
+
+def test_an_output_that_the_gate_refuses_is_named_in_report_and_card(cases: dict, tmp_path: Path) -> None:
+    trained, task, rival = cases["binary"]
+    folder = Path(shutil.copytree(trained.folder, tmp_path / "ruined"))
+    first, second = Scorer.load(folder).outputs_
+    (member,) = second.members
+    upside_down = replace(second, members=(replace(member, weight=-1.0),))
+    whole = Scorer.load(folder)
+    write_manifest(folder, whole.columns_, (first, upside_down), whole.thresholds, whole.metadata)
+    found = report(replace(trained, folder=folder), task, rival, TITLES)
+    sentence = "Worse for itself is bank_b by 0."
+    for told in (found.html, model_card(found.evidence, found.fairness, "1")):
+        assert sentence in told
+        assert "the gate refuses that" in told
+        assert "bank_a by" not in told
+    assert "<th>95\u202f% interval of it</th>" in found.html
+    assert sentence not in report(trained, task, rival, TITLES).html
+
+
 def test_the_same_training_gives_the_same_page(cases: dict, reports: dict[str, Report]) -> None:
     trained, task, rival = cases["multiclass"]
     again = report(trained, task, rival, TITLES)
     assert again.html == reports["multiclass"].html
     assert again.pictures == reports["multiclass"].pictures
+
+
+def test_thresholds_are_shown_for_rows_as_callers_send_them(cases: dict) -> None:
+    trained, task, _ = cases["rare"]
+    found = report(trained, replace(task, sometimes_absent=("profit",)), None)
+    (judged,) = found.evidence.judged
+    expected = found.evidence.scorer.predict(trained.holdout.features.drop(columns="profit"))["fraud"]
+    np.testing.assert_array_equal(judged.served, expected)
+    flagged = f"<td>{100 * np.mean(expected >= 0.05):.1f}\u202f%</td>"
+    assert "without the 1 column that callers may lack" in found.html
+    assert flagged in found.html.split("<h2>Thresholds</h2>")[-1]
+    assert flagged not in report(trained, task, None).html.split("<h2>Thresholds</h2>")[-1]
 
 
 def test_markup_in_names_stays_text(cases: dict) -> None:

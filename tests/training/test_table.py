@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import resource
+import signal
 import zipfile
 from pathlib import Path
 
@@ -135,6 +137,30 @@ def test_american_and_european_days_are_told_apart_by_the_whole_column(tmp_path:
     assert frame["us"].iloc[0] == pd.Timestamp("2025-01-10")
 
 
+def test_a_time_with_an_offset_is_a_moment_in_utc_in_text_as_in_parquet(tmp_path: Path) -> None:
+    moments = pd.date_range("2025-01-31 22:30", periods=4, freq="7h", tz="UTC")
+    zones = ("Asia/Almaty", "UTC", "America/New_York", "Asia/Kolkata")
+    texts = [moment.tz_convert(zone).isoformat() for moment, zone in zip(moments, zones, strict=True)]
+    (tmp_path / "a.csv").write_text("n, at\n" + "".join(f"{text[-1]}, {text}\n" for text in texts))
+    pd.DataFrame({"at": moments.tz_convert("Asia/Almaty")}).to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        assert read(tmp_path / name)["at"].tolist() == moments.tz_localize(None).tolist()
+
+
+def test_what_stands_behind_a_time_and_is_no_zone_makes_it_no_time(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,at\n" + "1,2025-01-31 10:00:00\n" * 99 + "2,2025-01-31 10:00:00 later\n")
+    with open_table(tmp_path / "a.csv") as table:
+        assert table.notes() == ["column at: 1 of 100 cells are no dates and count as missing"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251", "utf-16"])
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_the_line_that_names_the_delimiter_for_excel_is_no_header(delimiter: str, encoding: str, tmp_path: Path) -> None:
+    text = written(tmp_path / "plain.csv", delimiter, ",").read_text("utf-8")
+    (tmp_path / "a.csv").write_text(f"sep={delimiter}\n{text}", encoding)
+    pd.testing.assert_frame_equal(read(tmp_path / "a.csv"), plain())
+
+
 def test_a_trailing_delimiter_makes_no_column_and_an_unnamed_index_column_gets_a_name(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(";age;city;\n0;31;Алматы;\n1;42;Астана;\n")
     assert list(read(tmp_path / "a.csv").columns) == ["column_1", "age", "city"]
@@ -174,7 +200,10 @@ REFUSED = {
     "header of 2 columns and no rows": lambda path: path.write_text("a,b\n"),
     r"2 duplicate column names: a \(3 times\), b \(2 times\)": lambda path: path.write_text("a,b,a,b,a\n1,2,3,4,5\n"),
     r"2 rows do not have the 3 fields .*missing columns 1, too many columns 1; the first is line 3": lambda path: path.write_text(
-        "a,b,c\n1,2,3\n1,2\n1,2,3,4\n5,6,7\n"
+        "a,b,c\n1,2,3\n1,2\n1,2,3,4\n5,6,x\n"
+    ),
+    "has 2,001 columns, at most 2,000": lambda path: path.write_text(
+        f"{','.join(f'c{n}' for n in range(2001))}\n{'1,' * 2000}1\n"
     ),
     "one field only": lambda path: path.write_text("word\nword\nother\n"),
     "gzip file cut short": lambda path: path.write_bytes(gzip.compress(b"a,b\n1,2\n" * 1000)[:-20]),
@@ -190,6 +219,19 @@ def test_what_is_no_table_is_refused_by_name_and_count(message: str, tmp_path: P
     with pytest.raises(RefusedFile, match=message) as refusal:
         read(path)
     assert "clients.csv" in str(refusal.value)
+
+
+def test_a_disk_without_room_for_a_copy_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "clients.csv", encoding="cp1251")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(RefusedFile, match=r"clients.csv cannot be read \(File too large\): .* room for a copy"):
+            read(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 CELLS = st.text(st.characters(codec="cp1251", exclude_characters="\0\r\x98", exclude_categories=["Cc"]), min_size=1, max_size=12)

@@ -66,11 +66,13 @@ def test_a_text_of_nine_clients_is_in_no_vocabulary_however_many_rows_each_has()
     assert folded["device"].value_counts().to_dict() == {"ios": 729, "of ten clients": 90, RARE: 81}
 
 
-def test_half_of_what_is_learned_and_calibrated_on_lacks_what_callers_sometimes_lack_and_no_judged_row_does() -> None:
+def test_half_of_what_is_learned_lacks_what_callers_sometimes_lack_and_calibration_has_each_row_with_and_without() -> None:
     task = replace(TASK, sometimes_absent=("amount",))
     parts = split(task, table(), seed=1)
     assert 0.4 < parts.development.frame["amount"].isna().mean() < 0.6
-    assert 0.3 < parts.calibration.frame["amount"].isna().mean() < 0.7
+    assert not parts.calibration.frame["amount"].isna().any()
+    assert np.isnan(parts.lacking.matrix[:, 0]).all()
+    np.testing.assert_array_equal(parts.lacking.matrix[:, 1], parts.calibration.matrix[:, 1])
     assert not parts.holdout.frame["amount"].isna().any()
 
 

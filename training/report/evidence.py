@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from features.columns import FeatureColumn
-from registry.bootstrap import Comparison, Undefined
+from registry.bootstrap import Undefined
+from registry.holdout import Holdout, Predictions
 from registry.metrics import METRICS, Metric
+from registry.rivalry import Rivalry, rivalry
 from registry.scorer import Scorer
 from training.fairness import Decision
-from training.report.estimates import Bootstrap, Estimate
+from training.report.estimates import Estimate, estimated
 from training.task import TrainingTask
 from training.thresholds import CostMatrix
 
@@ -39,6 +41,7 @@ class Judged:
         rows: these rows, all columns.
         labels, weights: shape (rows,).
         predictions: shape (rows,), or (rows, classes).
+        served: the same of these rows without what is sometimes absent, as thresholds are chosen; otherwise `predictions`.
         bounds: 90 % interval of each row, (low, high), of regressions that have one.
         borders: between the segments of the intervals, in label units; empty without any.
         estimate: the task's metric.
@@ -50,6 +53,7 @@ class Judged:
     labels: np.ndarray
     weights: np.ndarray
     predictions: np.ndarray
+    served: np.ndarray
     bounds: tuple[np.ndarray, np.ndarray] | None
     borders: tuple[float, ...]
     estimate: Estimate
@@ -67,16 +71,6 @@ class Judged:
     def codes(self) -> np.ndarray:
         """The likeliest class of each row of a multiclass output."""
         return np.argmax(self.predictions, axis=1)
-
-
-@dataclass(frozen=True)
-class Rivalry:
-    """The new model against the champion on the same rows; differences are positive where the new model is better."""
-
-    version: str
-    metric: float
-    overall: Comparison
-    by_output: dict[str, Comparison]
 
 
 @dataclass(frozen=True)
@@ -127,26 +121,27 @@ def gather(
 ) -> Evidence:
     """Score the holdout and compute every figure that costs more than a glance; arguments as in `training.report.report`."""
     scorer = Scorer.load(trained.folder)
-    holdout = trained.holdout
-    places = _sample(len(holdout.features), int(scorer.metadata.get("seed", 0)))
-    rows, labels = holdout.features.iloc[places].reset_index(drop=True), holdout.labels.iloc[places].reset_index(drop=True)
-    weights = holdout.weights.iloc[places].to_numpy(dtype="float64")
-    predictions = scorer.predict(rows)
-    groups = pd.factorize(rows[task.group], use_na_sentinel=False)[0] if task.group else None
-    bootstrap = Bootstrap(METRICS[task.metric], weights, groups)
-    judged = tuple(_judge(scorer, output, rows, labels, weights, predictions, bootstrap) for output in task.outputs)
-    truths = {output: labels[output].to_numpy(dtype="float64") for output in task.outputs}
+    holdout = _sampled(trained.holdout, int(scorer.metadata.get("seed", 0)))
+    predictions = scorer.predict(holdout.features)
+    absent = list(task.sometimes_absent)
+    served = scorer.predict(holdout.features.drop(columns=absent)) if absent else predictions
     return Evidence(
         trained,
         task,
         scorer,
         _described(task, titles),
-        judged,
-        len(rows),
-        bootstrap.estimate(truths, predictions),
-        None if champion is None else _rivalry(champion, rows, truths, predictions, bootstrap),
+        tuple(_judge(scorer, output, holdout, predictions, served) for output in task.outputs),
+        len(holdout.features),
+        estimated(holdout, predictions),
+        None if champion is None else _rivalry(champion, holdout, predictions),
         costs,
     )
+
+
+def _sampled(holdout: Holdout, seed: int) -> Holdout:
+    places = _sample(len(holdout.features), seed)
+    features, labels = (frame.iloc[places].reset_index(drop=True) for frame in (holdout.features, holdout.labels))
+    return replace(holdout, features=features, labels=labels, weights=holdout.weights.iloc[places].reset_index(drop=True))
 
 
 def _sample(rows: int, seed: int) -> np.ndarray:
@@ -161,47 +156,30 @@ def _described(task: TrainingTask, titles: Mapping[str, FeatureColumn]) -> dict[
     return {name: replace(column, protected=column.protected or name in task.protected) for name, column in known.items()}
 
 
-def _judge(
-    scorer: Scorer,
-    output: str,
-    rows: pd.DataFrame,
-    labels: pd.DataFrame,
-    weights: np.ndarray,
-    predictions: Mapping[str, np.ndarray],
-    bootstrap: Bootstrap,
-) -> Judged:
-    truth = labels[output].to_numpy(dtype="float64")
+def _judge(scorer: Scorer, output: str, holdout: Holdout, predictions: Predictions, served: Predictions) -> Judged:
+    truth = holdout.labels[output].to_numpy(dtype="float64")
     known = ~np.isnan(truth)
     spec = next(spec for spec in scorer.outputs_ if spec.name == output)
-    held = rows[known].reset_index(drop=True)
+    held = holdout.features[known].reset_index(drop=True)
     return Judged(
         output,
         held,
         truth[known],
-        weights[known],
+        holdout.weights[known].to_numpy(dtype="float64"),
         predictions[output][known],
+        served[output][known],
         None if spec.interval is None else scorer.interval(output, held),
         () if spec.interval is None else spec.interval.borders,
-        bootstrap.estimate({output: truth}, predictions),
+        estimated(holdout.only([output]), predictions),
         tuple(Decision(name, value, name in _FAVOURABLE) for name, value in scorer.thresholds.get(output, {}).items()),
     )
 
 
-def _rivalry(
-    champion: LoadedModel,
-    rows: pd.DataFrame,
-    truths: Mapping[str, np.ndarray],
-    predictions: Mapping[str, np.ndarray],
-    bootstrap: Bootstrap,
-) -> Rivalry | None:
+def _rivalry(champion: LoadedModel, holdout: Holdout, predictions: Predictions) -> Rivalry | None:
     """The comparison over the outputs that both predict, in the same shape."""
-    theirs = champion.scorer.predict(rows)
-    shared = {o: truth for o, truth in truths.items() if o in theirs and theirs[o].shape == predictions[o].shape}
+    theirs = champion.scorer.predict(holdout.features)
+    shared = [o for o in holdout.labels if o in theirs and theirs[o].shape == predictions[o].shape]
     try:
-        by_output = {output: bootstrap.compare({output: truth}, predictions, theirs) for output, truth in shared.items()}
-        overall = bootstrap.compare(shared, predictions, theirs) if shared else None
+        return rivalry(champion.version, holdout.only(shared), predictions, theirs) if shared else None
     except Undefined:
         return None
-    if overall is None:
-        return None
-    return Rivalry(champion.version, bootstrap.score(shared, theirs), overall, by_output)

@@ -8,7 +8,7 @@ from training.report import charts, measures
 from training.report.drawing import picture
 from training.report.evidence import Evidence, Judged
 from training.report.page import Section, Table
-from training.report.words import count, number, percent, points, ratio
+from training.report.words import count, number, percent, plural, points, ratio
 
 _HEADINGS = ("output", "rows", "positives", "share", "Brier score", "of a constant", "calibration error", "lift in the top tenth")
 
@@ -44,7 +44,13 @@ def _worst_of(output: str, outputs: Mapping[str, float]) -> str:
 
 def calibrated(evidence: Evidence) -> str:
     """How the probabilities were calibrated, in a sentence."""
-    methods = {spec.name: spec.calibration.method for spec in evidence.scorer.outputs_ if spec.calibration}
+    maps = {spec.name: spec.calibration for spec in evidence.scorer.outputs_}
+    maps |= {
+        f"{spec.name} of rows that lack what some callers cannot give": spec.lacking.calibration
+        for spec in evidence.scorer.outputs_
+        if spec.lacking
+    }
+    methods = {name: found.method for name, found in maps.items() if found}
     if not methods:
         return "The model's own probabilities are used, without a calibration of their own."
     named = ", ".join(f"{output} ({method})" for output, method in methods.items())
@@ -72,14 +78,19 @@ def decisions(evidence: Evidence) -> Section:
     text = (
         "What happens when every row from a threshold upwards is acted on; counts and costs are per 1,000 rows. "
         f"Acting rightly costs {costs.hit:g}, acting wrongly {costs.false_alarm:g}, missing {costs.miss:g}, "
-        f"rightly not acting {costs.pass_:g}. {stored}"
+        f"rightly not acting {costs.pass_:g}. {stored}{_as_served(evidence)}"
     )
     return Section("Thresholds", text, [_thresholds(evidence, judged) for judged in evidence.judged])
 
 
+def _as_served(evidence: Evidence) -> str:
+    absent = evidence.task.sometimes_absent
+    return f" The rows are judged without the {plural(len(absent), 'column')} that callers may lack." if absent else ""
+
+
 def _thresholds(evidence: Evidence, judged: Judged) -> Table:
     stored = {decision.name: decision.threshold for decision in judged.decisions}
-    table = measures.thresholds(judged.labels, judged.predictions, stored, evidence.costs)
+    table = measures.thresholds(judged.labels, judged.served, stored, evidence.costs)
     rows = [
         [
             number(row["threshold"]),

@@ -1,5 +1,6 @@
 """The chapter on quality: the task's metric with its interval, against the naive baseline and the champion."""
 
+from registry.rivalry import Rivalry
 from training.report import charts
 from training.report.drawing import picture
 from training.report.evidence import Evidence, Judged
@@ -13,14 +14,15 @@ def quality(evidence: Evidence) -> Section:
     named = [(judged.output, judged.estimate) for judged in evidence.judged]
     if len(named) > 1:
         named = [("average", evidence.estimate), *named]
-    champion = evidence.rivalry.metric if evidence.rivalry else None
+    rivalry = evidence.rivalry
+    champion = rivalry.metric if rivalry else None
     drawn = picture(
         "metric",
         f"{metric} on the holdout",
         f"{metric} is {estimate(evidence.estimate)}, where the naive baseline reaches {number(naive)}; bars are 90 % intervals.",
         lambda: charts.estimates(named, naive, champion, metric),
     )
-    against = ("better than the champion by", "90 % interval of it") if evidence.rivalry else ()
+    against = ("better than the champion by", f"{100 * rivalry.level:.3g} % interval of it") if rivalry else ()
     headings = ("output", "rows", metric, "90 % interval", *against)
     table = Table(headings, [_row(evidence, judged) for judged in evidence.judged])
     return Section("Quality", f"{_direction(evidence)} {against_champion(evidence)}", (drawn, table))
@@ -43,8 +45,18 @@ def against_champion(evidence: Evidence) -> str:
     return (
         f"Against champion {rivalry.version} on the same rows the new model is {verdict}: {evidence.metric.title} "
         f"{number(abs(change.difference), 3)} {side}, with a 90 % interval of {signed(change.low)} to {signed(change.high)} "
-        "from a paired bootstrap."
+        f"from a paired bootstrap.{_harm(rivalry)}"
     )
+
+
+def _harm(rivalry: Rivalry) -> str:
+    """Which single outputs the gate refuses the model for."""
+    told = [
+        f"{output} by {number(-change.difference, 3)} ({100 * rivalry.level:.3g} % interval {span(-change.high, -change.low)})"
+        for output, change in rivalry.harmed.items()
+    ]
+    accepted = f"more than the accepted {number(rivalry.accepted, 3)}: the gate refuses that"
+    return f" Worse for itself is {' and '.join(told)}, {accepted}." if told else ""
 
 
 def _row(evidence: Evidence, judged: Judged) -> list[str]:
