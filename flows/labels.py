@@ -21,7 +21,7 @@ from prefect import flow, get_run_logger
 
 from clock import now
 from flows.refusing import refusing
-from flows.registration import scratch
+from flows.scratch import scratch
 from monitoring.labels import Label, LabelsOutcome, record_labels
 from monitoring.rows import open_journal
 from settings import settings

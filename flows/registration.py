@@ -3,7 +3,6 @@
 Inside a flow run all of it is seen in Prefect; it works without one as well.
 """
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from prefect.artifacts import (
 
 from features.columns import FeatureColumn
 from flows.run_log import in_run, run_logger
+from flows.scratch import scratch
 from registry import models, promotion
 from registry.scorer import DamagedModel
 from settings import settings
@@ -47,13 +47,6 @@ class RegisteredVersion:
 
 Judge = Callable[[str, str, promotion.Holdout], promotion.Verdict]
 """Decides what becomes of a registered version of a model, by its holdout."""
-
-
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for the duration of one training."""
-    folder = settings().var / "training"
-    folder.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(dir=folder)
 
 
 def fit_and_register(

@@ -1,4 +1,4 @@
-"""The flow that deletes from the consent database what is due, every day."""
+"""The flow that deletes what is due, every day: from the consent database, and what killed flows left on the disk."""
 
 from contextlib import closing
 
@@ -8,6 +8,7 @@ from prefect.artifacts import create_table_artifact
 from clock import now
 from consent_api.retention import Policy, retain
 from consent_api.store import open_store
+from flows.scratch import remove_abandoned
 from settings import settings
 
 
@@ -18,6 +19,7 @@ def retention() -> dict[str, int]:
     Raises:
         DBAPIError: the consent database does not answer.
     """
+    remove_abandoned()
     with closing(open_store(settings())) as store:
         deleted = retain(store, Policy.of(settings()), now())
     for what, count in deleted.items():

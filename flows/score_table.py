@@ -17,7 +17,7 @@ import pandas as pd
 from prefect import flow, get_run_logger
 
 from flows.refusing import refusing
-from flows.registration import scratch
+from flows.scratch import scratch
 from flows.train_table import faults, listed
 from registry.loading import LoadedModel
 from registry.models import NoChampion, load_champion

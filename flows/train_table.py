@@ -26,7 +26,8 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from flows.refusing import refusing
-from flows.registration import RegisteredVersion, champion_of, fit_and_register, scratch
+from flows.registration import RegisteredVersion, champion_of, fit_and_register
+from flows.scratch import scratch
 from settings import settings
 from training.candidates import Budget
 from training.own_scores import class_threshold
