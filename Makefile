@@ -98,11 +98,12 @@ key: $(VENV)/.runtime ## make key ROLE=partner SUBJECT=dala-market: a key of the
 # A process for each core, each with whole files, because tests of one file share what is dear to make.
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
+# A test process for each core: threads of OpenMP inside them would only wait for one another.
 test: $(VENV)/.dev ## everything that is promised, shown
-	@python -m pytest $(PARALLEL)
+	@OMP_NUM_THREADS=1 python -m pytest $(PARALLEL)
 
 fast-test: $(VENV)/.dev
-	@python -m pytest $(PARALLEL) -m "not integration"
+	@OMP_NUM_THREADS=1 python -m pytest $(PARALLEL) -m "not integration"
 
 fmt: $(VENV)/.dev
 	@ruff format . && ruff check --fix .

@@ -1,6 +1,6 @@
 """What serving looks up for a client is what a batch computes for it: random clients of a simulated bank, value by value.
 
-`OPORA_PARITY_CLIENTS=1000` asks for as many clients as the service promises, in a minute; without it a fifth of that.
+`OPORA_PARITY_CLIENTS=1000` asks for as many clients as the service promises, in a minute; without it a tenth of that.
 """
 
 import os
@@ -31,7 +31,7 @@ from features.tables import PRODUCTS, TABLES
 from settings import Settings
 from simulator import SimulationConfig, simulate
 
-CLIENTS = int(os.environ.get("OPORA_PARITY_CLIENTS", "200"))
+CLIENTS = int(os.environ.get("OPORA_PARITY_CLIENTS", "100"))
 RAW = ("clients", "transactions", "transfers", "sessions", "payments", "fraud_labels", "product_uptake")
 AMOUNT = 31_000.0
 OF_DESTINATIONS = {column.name for column in DESTINATION_COLUMNS}

@@ -4,15 +4,19 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL
+from prefect.testing.utilities import prefect_test_harness
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def run(code: str, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OPORA_VAR": str(tmp_path / "var"), "PREFECT_HOME": str(tmp_path)}
+def run(code: str, tmp_path: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **more, "PYTHONPATH": str(PROJECT)}
+    environment |= {"OPORA_VAR": str(tmp_path / "var"), "PREFECT_HOME": str(tmp_path)}
     environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"  # as make exports it
     return subprocess.run(
         [sys.executable, *code.split(), *arguments], env=environment, capture_output=True, text=True, timeout=300
@@ -32,6 +36,13 @@ def test_a_refused_training_ends_with_one_sentence_and_status_1(tmp_path: Path) 
     assert "leaked" not in done.stderr
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Address of a Prefect server, whose start takes longer than the commands."""
+    with prefect_test_harness(server_startup_timeout=300):
+        yield str(PREFECT_API_URL.value())
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("options", "said"),
@@ -41,9 +52,9 @@ def test_a_refused_training_ends_with_one_sentence_and_status_1(tmp_path: Path) 
     ],
 )
 def test_pushes_without_anything_to_push_end_with_one_sentence_and_status_1(
-    tmp_path: Path, options: tuple[str, ...], said: str
+    tmp_path: Path, server: str, options: tuple[str, ...], said: str
 ) -> None:
-    done = run("-m flows.push", tmp_path, *options)
+    done = run("-m flows.push", tmp_path, *options, PREFECT_API_URL=server)
     assert done.returncode == 1
     assert re.search(f"No push texts: .*({said})", done.stderr)
     assert "Traceback" not in done.stderr

@@ -73,7 +73,7 @@ def test_rows_of_one_group_never_lie_on_two_sides_of_a_cut(time_column: str | No
 
 
 def test_the_same_search_gives_the_same_recipe_whatever_order_its_fits_end_in(tmp_path: Path) -> None:
-    budget = Budget(12, 600)
+    budget = Budget(7, 600)
     assert searched(tmp_path / "first", budget).recipe == searched(tmp_path / "second", budget).recipe
 
 
@@ -91,7 +91,7 @@ spec = importlib.util.spec_from_file_location("searches", {file!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 print("started", flush=True)
-module.searched(Path({root!r}), module.Budget(30, 600), module.clients(4000))
+module.searched(Path({root!r}), module.Budget(14, 600), module.clients(1500))
 """
 
 
@@ -107,9 +107,9 @@ def test_a_search_killed_half_way_goes_on_and_ends_as_if_it_had_not_been(tmp_pat
     process.wait()
     before = len(list(root.rglob("*-0.npz")))
     assert before >= 6
-    frame = clients(4000)
-    resumed = searched(root, Budget(30, 590), frame)  # reading the table again took longer
-    whole = searched(tmp_path / "whole", Budget(30, 600), frame)
+    frame = clients(1500)
+    resumed = searched(root, Budget(14, 590), frame)  # reading the table again took longer
+    whole = searched(tmp_path / "whole", Budget(14, 600), frame)
     assert resumed.recipe == whole.recipe
     assert [row["trial"] for row in resumed.leaderboard.rows] == [row["trial"] for row in whole.leaderboard.rows]
     assert not list(root.rglob("*.npz")), "a finished search leaves nothing behind"
