@@ -21,7 +21,7 @@ from monitoring.loop_tables import open_loop, writing
 from registry import aliases, models, promotion
 from registry.candidate import Unservable, load_candidate
 from registry.ledger import open_ledger
-from settings import Settings, learned_with, settings
+from settings import Settings, settings
 from training.fit import holdout_of
 from training.task import NotTrainable
 from training.use_cases import recorded
@@ -121,6 +121,5 @@ def _evidence(seen: Live) -> promotion.Evidence:
 def _holdout(use_case: str, version: str, config: Settings) -> promotion.Holdout:
     """The rows that the training kept from the version, made again: nothing about clients lies about meanwhile."""
     scorer = load_candidate(use_case, version, config).scorer
-    with learned_with(scorer.metadata.get("settings", {})):
-        task, frame = recorded(use_case, scorer.outputs, open_lake(config), scorer.metadata)
+    task, frame = recorded(use_case, scorer.outputs, open_lake(config), scorer.metadata)
     return holdout_of(task, frame, int(scorer.metadata["seed"]))

@@ -14,7 +14,7 @@ from features.lake import Lake
 from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
 from features.tables import BANKS, TABLES
-from settings import learning_settings, recordable
+from settings import learned_with, learning_settings, recordable
 from training.task import Kind, NotTrainable, TrainingTask
 from training.thresholds import CostMatrix, Thresholds, approval_threshold, risk_thresholds
 
@@ -101,20 +101,18 @@ def training_task(name: str, versions: dict[str, int]) -> TrainingTask:
 
 
 def recorded(name: str, outputs: Sequence[str], lake: Lake, metadata: Mapping[str, Any]) -> tuple[TrainingTask, pd.DataFrame]:
-    """Task and rows that a version with these outputs was trained on, from the table versions that its `metadata` records.
-
-    To be called within `settings.learned_with` what it records of settings.
+    """Task and rows that a version with these outputs was trained on, from the tables and settings that its `metadata` records.
 
     Raises:
         NotTrainable: the rows or an output are not there any more.
     """
-    versions = metadata["lake_versions"]
-    frame = training_frame(name, lake, versions)
+    versions, settings = metadata["lake_versions"], metadata.get("settings", {})
+    with learned_with(settings):
+        frame, task = training_frame(name, lake, versions), training_task(name, versions)
     gone = [output for output in outputs if output not in frame]
     if gone:
         raise NotTrainable(f"{name} was trained for {', '.join(gone)} too, which catalogues/banks.toml names no more")
-    task = training_task(name, versions)
-    return replace(task, outputs=tuple(outputs), settings=metadata.get("settings", {})), frame
+    return replace(task, outputs=tuple(outputs), settings=settings), frame
 
 
 @cache
