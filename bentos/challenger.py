@@ -13,6 +13,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from registry.reader import Registered
 from settings import PROJECT
 
 _LOADING_SECONDS, _SCORING_SECONDS = 120.0, 60.0
+_PIECE = 1 << 16
 
 
 class ChallengerRefused(Exception):
@@ -116,10 +118,15 @@ class Challenger:
                 raise self._ended() from error
 
     def _answer(self, seconds: float) -> dict[str, Any]:
+        """The next line, of which the last byte comes in time too."""
         given: Any = self._process.stdout
-        line = given.readline() if _comes(given, select.POLLIN, seconds) else b""
-        if not line.endswith(b"\n"):
-            raise self._ended()
+        latest, line = time.monotonic() + seconds, bytearray()
+        while not line.endswith(b"\n"):
+            comes = _comes(given, select.POLLIN, max(0.0, latest - time.monotonic()))
+            piece = os.read(given.fileno(), _PIECE) if comes else b""
+            if not piece:
+                raise self._ended()
+            line += piece
         answer: dict[str, Any] = orjson.loads(line)
         return answer
 
