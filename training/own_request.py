@@ -1,6 +1,6 @@
 """What a user asks for when a model is to be trained on a table of their own."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -16,6 +16,7 @@ METRICS: dict[Kind, tuple[MetricName, ...]] = {
 }
 """The metrics that fit each kind; the first is taken where none is given."""
 ColumnName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_DAY = 86_400.0
 
 
 class TableRequest(BaseModel):
@@ -42,7 +43,9 @@ class TableRequest(BaseModel):
     protected: list[ColumnName] = Field([], description="Columns by which fairness is reported; drop them too to not learn from.")
     monotone: dict[ColumnName, Literal[-1, 1]] = Field({}, description="Columns whose effect may only rise (1) or fall (-1).")
     drop_suspects: bool = Field(False, description="Consent to leave out columns that predict almost perfectly alone, and ids.")
-    seconds: float = Field(60, ge=1, le=86_400, description="Longest time to search, in seconds.")
+    seconds: float = Field(
+        60, ge=1, le=_DAY, description="Longest time to search, in seconds; a day where only trials are given: they decide alone."
+    )
     trials: int = Field(1000, ge=1, le=100_000, description="Most configurations to try.")
     seed: int = Field(
         default_factory=lambda: settings().seed,
@@ -50,6 +53,14 @@ class TableRequest(BaseModel):
         le=2**31 - 1,
         description="Same table, settings and seed give the same model; empty = OPORA_SEED.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trials_alone(cls, given: Any) -> Any:
+        """A clock that nobody asked for must not decide what the same trials and seed give."""
+        if isinstance(given, dict) and "trials" in given and "seconds" not in given:
+            return {**given, "seconds": _DAY}
+        return given
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
