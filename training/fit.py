@@ -119,7 +119,8 @@ def train(
     progress(0.99, "judging on the holdout")
     holdout = _holdout(task, parts)
     counts = {name: len(getattr(parts, name).weights) for name in ("development", "calibration", "holdout")}
-    return Trained(folder, found.leaderboard, holdout, _metrics(task, folder, holdout), counts)
+    figures = _metrics(task, folder, holdout, parts.holdout.frame)
+    return Trained(folder, found.leaderboard, holdout, figures, counts)
 
 
 def _quantile_rounds(task: TrainingTask, parts: Split, seed: int, seconds: float) -> dict[str, tuple[int, int]]:
@@ -222,7 +223,10 @@ def _write_reference(
 
 
 def holdout_of(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Holdout:
-    """The holdout that `train` keeps for the same task, frame and seed: a version can be judged later on the same rows."""
+    """The holdout that `train` keeps for the same task, frame and seed: a version can be judged later on the same rows.
+
+    Rows lack what is sometimes absent: a model is judged by what it will be asked.
+    """
     return _holdout(task, split(task, frame, seed))
 
 
@@ -235,18 +239,20 @@ def _holdout(task: TrainingTask, parts: Split) -> Holdout:
         rows = part.labels[output][known], part.weights[known], seen.labels[output][learned], seen.weights[learned]
         classes = len(task.classes)
         baselines.append(naive_class_score(metric, *rows, classes) if classes else naive_score(metric, *rows))
-    labels = pd.DataFrame(part.labels)
-    weights = pd.Series(part.weights)
-    return Holdout(part.frame, labels, weights, task.metric, float(np.mean(baselines)), task.group or task.entity)
+    features = part.frame.assign(**dict.fromkeys(task.sometimes_absent, np.nan))
+    labels, weights = pd.DataFrame(part.labels), pd.Series(part.weights)
+    return Holdout(features, labels, weights, task.metric, float(np.mean(baselines)), task.group or task.entity)
 
 
-def _metrics(task: TrainingTask, folder: Path, holdout: Holdout) -> dict[str, float]:
-    """Holdout figures by name: the task's metric and companions, overall and per output; coverage for intervals."""
+def _metrics(task: TrainingTask, folder: Path, holdout: Holdout, complete: pd.DataFrame) -> dict[str, float]:
+    """Holdout figures by name: the task's metric and companions, overall and per output; coverage for intervals.
+
+    `complete` are the holdout's rows with what is sometimes absent: they have the task's metric for themselves.
+    """
     scorer = Scorer.load(folder)
     figures = {f"holdout_{task.metric}": evaluate(scorer, holdout), f"naive_{task.metric}": holdout.baseline}
     if task.sometimes_absent:
-        lacking = replace(holdout, features=holdout.features.drop(columns=list(task.sometimes_absent)))
-        figures[f"holdout_{task.metric}_without_what_is_sometimes_absent"] = evaluate(scorer, lacking)
+        figures[task.complete_figure] = evaluate(scorer, replace(holdout, features=complete))
     predictions = scorer.predict(holdout.features)
     companions = ("wmae", "rmse") if task.kind == "regression" else ("roc_auc", "pr_auc", "log_loss")
     for output in task.outputs:

@@ -27,7 +27,7 @@ class TrainingTask:
         time: column by which rows are ordered before splitting, None = split at random.
         group: column whose rows with one value never lie on two sides of a split, None = every row for itself.
         sometimes_absent: columns that some callers cannot give; half of the rows that are learned from lack them, probabilities
-            are calibrated for rows with and without them, and thresholds are of rows without.
+            are calibrated for rows with and without them, and thresholds and the gate go by rows without, as requests come.
         positive: a regression label that is always above 0 is learned in log space.
         entity: column whose rows are drawn together when a figure's uncertainty is estimated, None = each row for itself.
         classes: names of the classes of a multiclass task, in the order of their codes.
@@ -64,6 +64,11 @@ class TrainingTask:
         if self.kind != "regression":
             return "logit" if self.kind == "binary" else "softmax"
         return "log" if self.positive else "identity"
+
+    @property
+    def complete_figure(self) -> str:
+        """Name of the metric's figure on the holdout's rows with what is sometimes absent."""
+        return f"holdout_{self.metric}_with_what_is_sometimes_absent"
 
 
 @dataclass(frozen=True)

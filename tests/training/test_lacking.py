@@ -12,11 +12,13 @@ from monitoring.recalibration import recalibrate
 from registry.encoding import encode
 from registry.fast import FastScorer
 from registry.golden import OtherOutputs, compare, read_golden
+from registry.metrics import METRICS
 from registry.outputs import Calibration, Lacking
+from registry.promotion import evaluate
 from registry.scorer import Scorer
 from training.ensemble import Ingredient, Workers, problem
 from training.families import FAMILIES
-from training.fit import Plan, build
+from training.fit import Plan, build, holdout_of
 from training.reproduce import compare as compare_versions
 from training.reproduce import rebuild
 from training.split import split
@@ -119,6 +121,14 @@ def test_thresholds_are_those_of_rows_as_callers_send_them(scorer: Scorer) -> No
     flagged = [float((scorer.predict(rows)["fraud"] >= high).mean()) for rows in (lacking(fresh()[0]), fresh()[0])]
     assert flagged[0] == pytest.approx(CAPACITY, rel=0.25)
     assert flagged[1] > 1.5 * CAPACITY
+
+
+def test_the_gate_judges_rows_as_callers_send_them(scorer: Scorer) -> None:
+    held, judged = split(TASK, history(), SEED).holdout.frame, holdout_of(TASK, history(), SEED)
+    assert judged.features[list(TASK.sometimes_absent)].isna().all(axis=None)
+    pd.testing.assert_frame_equal(lacking(judged.features), lacking(held))
+    known = METRICS[TASK.metric].score(held["fraud"].to_numpy(), scorer.predict(held)["fraud"], np.ones(len(held)))
+    assert evaluate(scorer, judged) < known / 1.1  # what the destination would bring does not count
 
 
 def test_among_rows_that_lack_the_same_the_ranking_is_that_of_the_boosters(scorer: Scorer) -> None:

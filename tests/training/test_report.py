@@ -185,6 +185,13 @@ def reports(cases: dict[str, tuple[Trained, TrainingTask, LoadedModel]]) -> dict
     return {kind: report(trained, task, rival, TITLES) for kind, (trained, task, rival) in cases.items()}
 
 
+@pytest.fixture(scope="module")
+def unrivalled(cases: dict[str, tuple[Trained, TrainingTask, LoadedModel]]) -> Report:
+    """The report on a first model."""
+    trained, task, _ = cases["rare"]
+    return report(trained, task, None)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_is_one_file_that_fetches_and_runs_nothing(reports: dict[str, Report], kind: str) -> None:
     html = reports[kind].html
@@ -268,11 +275,9 @@ def test_a_report_on_classes_says_what_their_probabilities_are_worth(reports: di
     assert f"<td>{100 * judged.predictions.max(axis=1).mean():.1f}\u202f%</td>" in told
 
 
-def test_without_a_champion_the_report_says_so(cases: dict) -> None:
-    trained, task, _ = cases["rare"]
-    found = report(trained, task, None)
-    assert "There is no champion to compare with." in found.html
-    assert "no champion" in model_card(found.evidence, found.fairness, "1")
+def test_without_a_champion_the_report_says_so(unrivalled: Report) -> None:
+    assert "There is no champion to compare with." in unrivalled.html
+    assert "no champion" in model_card(unrivalled.evidence, unrivalled.fairness, "1")
 
 
 def test_a_champion_that_predicts_other_outputs_is_compared_on_the_shared_ones(cases: dict) -> None:
@@ -292,7 +297,9 @@ def test_report_and_card_give_the_interval_that_the_gate_goes_by(reports: dict[s
     assert evidence.rivalry.overall == trained.holdout.compare(ours, theirs)
 
 
-def test_an_output_that_the_gate_refuses_is_named_in_report_and_card(cases: dict, tmp_path: Path) -> None:
+def test_an_output_that_the_gate_refuses_is_named_in_report_and_card(
+    reports: dict[str, Report], cases: dict, tmp_path: Path
+) -> None:
     trained, task, rival = cases["binary"]
     folder = Path(shutil.copytree(trained.folder, tmp_path / "ruined"))
     first, second = Scorer.load(folder).outputs_
@@ -307,7 +314,7 @@ def test_an_output_that_the_gate_refuses_is_named_in_report_and_card(cases: dict
         assert "the gate refuses that" in told
         assert "bank_a by" not in told
     assert "<th>95\u202f% interval of it</th>" in found.html
-    assert sentence not in report(trained, task, rival, TITLES).html
+    assert sentence not in reports["binary"].html
 
 
 def test_the_same_training_gives_the_same_page(cases: dict, reports: dict[str, Report]) -> None:
@@ -317,16 +324,19 @@ def test_the_same_training_gives_the_same_page(cases: dict, reports: dict[str, R
     assert again.pictures == reports["multiclass"].pictures
 
 
-def test_thresholds_are_shown_for_rows_as_callers_send_them(cases: dict) -> None:
+def test_every_figure_is_of_rows_as_callers_send_them_and_complete_rows_are_told_beside(cases: dict, unrivalled: Report) -> None:
     trained, task, _ = cases["rare"]
-    found = report(trained, replace(task, sometimes_absent=("profit",)), None)
+    task = replace(task, sometimes_absent=("profit",))
+    lacking = replace(trained.holdout, features=trained.holdout.features.assign(profit=np.nan))
+    found = report(replace(trained, holdout=lacking, metrics={task.complete_figure: 0.875}), task, None)
     (judged,) = found.evidence.judged
-    expected = found.evidence.scorer.predict(trained.holdout.features.drop(columns="profit"))["fraud"]
-    np.testing.assert_array_equal(judged.served, expected)
-    flagged = f"<td>{100 * np.mean(expected >= 0.05):.1f}\u202f%</td>"
-    assert "without the 1 column that callers may lack" in found.html
+    np.testing.assert_array_equal(judged.predictions, found.evidence.scorer.predict(lacking.features)["fraud"])
+    flagged = f"<td>{100 * np.mean(judged.predictions >= 0.05):.1f}\u202f%</td>"
+    for told in (found.html, model_card(found.evidence, found.fairness, "1")):
+        assert "lack the 1 column that callers may lack, as requests do; with all columns" in told
+        assert "is 0.875" in told
     assert flagged in found.html.split("<h2>Thresholds</h2>")[-1]
-    assert flagged not in report(trained, task, None).html.split("<h2>Thresholds</h2>")[-1]
+    assert flagged not in unrivalled.html.split("<h2>Thresholds</h2>")[-1]
 
 
 def test_markup_in_names_stays_text(cases: dict) -> None:

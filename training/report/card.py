@@ -3,7 +3,7 @@
 from training.fairness import GroupFigures
 from training.report import groups
 from training.report.evidence import Evidence
-from training.report.standing import against_champion
+from training.report.standing import against_champion, as_sent
 from training.report.words import count, estimate, number, percent
 
 LONGEST = 5000
@@ -55,7 +55,7 @@ def _quality(evidence: Evidence) -> str:
     metric = evidence.metric.title
     lines = [
         f"- {metric} {estimate(evidence.estimate)} on {count(evidence.sampled)} untouched rows (90 % bootstrap interval); "
-        f"naive baseline {number(evidence.trained.holdout.baseline)}.",
+        f"naive baseline {number(evidence.trained.holdout.baseline)}.{as_sent(evidence)}",
         f"- {against_champion(evidence)}",
     ]
     if len(evidence.judged) > 1:

@@ -41,7 +41,6 @@ class Judged:
         rows: these rows, all columns.
         labels, weights: shape (rows,).
         predictions: shape (rows,), or (rows, classes).
-        served: the same of these rows without what is sometimes absent, as thresholds are chosen; otherwise `predictions`.
         bounds: 90 % interval of each row, (low, high), of regressions that have one.
         borders: between the segments of the intervals, in label units; empty without any.
         estimate: the task's metric.
@@ -53,7 +52,6 @@ class Judged:
     labels: np.ndarray
     weights: np.ndarray
     predictions: np.ndarray
-    served: np.ndarray
     bounds: tuple[np.ndarray, np.ndarray] | None
     borders: tuple[float, ...]
     estimate: Estimate
@@ -123,14 +121,12 @@ def gather(
     scorer = Scorer.load(trained.folder)
     holdout = _sampled(trained.holdout, int(scorer.metadata.get("seed", 0)))
     predictions = scorer.predict(holdout.features)
-    absent = list(task.sometimes_absent)
-    served = scorer.predict(holdout.features.drop(columns=absent)) if absent else predictions
     return Evidence(
         trained,
         task,
         scorer,
         _described(task, titles),
-        tuple(_judge(scorer, output, holdout, predictions, served) for output in task.outputs),
+        tuple(_judge(scorer, output, holdout, predictions) for output in task.outputs),
         len(holdout.features),
         estimated(holdout, predictions),
         None if champion is None else _rivalry(champion, holdout, predictions),
@@ -156,7 +152,7 @@ def _described(task: TrainingTask, titles: Mapping[str, FeatureColumn]) -> dict[
     return {name: replace(column, protected=column.protected or name in task.protected) for name, column in known.items()}
 
 
-def _judge(scorer: Scorer, output: str, holdout: Holdout, predictions: Predictions, served: Predictions) -> Judged:
+def _judge(scorer: Scorer, output: str, holdout: Holdout, predictions: Predictions) -> Judged:
     truth = holdout.labels[output].to_numpy(dtype="float64")
     known = ~np.isnan(truth)
     spec = next(spec for spec in scorer.outputs_ if spec.name == output)
@@ -167,7 +163,6 @@ def _judge(scorer: Scorer, output: str, holdout: Holdout, predictions: Predictio
         truth[known],
         holdout.weights[known].to_numpy(dtype="float64"),
         predictions[output][known],
-        served[output][known],
         None if spec.interval is None else scorer.interval(output, held),
         () if spec.interval is None else spec.interval.borders,
         estimated(holdout.only([output]), predictions),

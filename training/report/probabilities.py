@@ -8,7 +8,7 @@ from training.report import charts, measures
 from training.report.drawing import picture
 from training.report.evidence import Evidence, Judged
 from training.report.page import Section, Table
-from training.report.words import count, number, percent, plural, points, ratio
+from training.report.words import count, number, percent, points, ratio
 
 _HEADINGS = ("output", "rows", "positives", "share", "Brier score", "of a constant", "calibration error", "lift in the top tenth")
 
@@ -78,19 +78,14 @@ def decisions(evidence: Evidence) -> Section:
     text = (
         "What happens when every row from a threshold upwards is acted on; counts and costs are per 1,000 rows. "
         f"Acting rightly costs {costs.hit:g}, acting wrongly {costs.false_alarm:g}, missing {costs.miss:g}, "
-        f"rightly not acting {costs.pass_:g}. {stored}{_as_served(evidence)}"
+        f"rightly not acting {costs.pass_:g}. {stored}"
     )
     return Section("Thresholds", text, [_thresholds(evidence, judged) for judged in evidence.judged])
 
 
-def _as_served(evidence: Evidence) -> str:
-    absent = evidence.task.sometimes_absent
-    return f" The rows are judged without the {plural(len(absent), 'column')} that callers may lack." if absent else ""
-
-
 def _thresholds(evidence: Evidence, judged: Judged) -> Table:
     stored = {decision.name: decision.threshold for decision in judged.decisions}
-    table = measures.thresholds(judged.labels, judged.served, stored, evidence.costs)
+    table = measures.thresholds(judged.labels, judged.predictions, stored, evidence.costs)
     rows = [
         [
             number(row["threshold"]),

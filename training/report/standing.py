@@ -31,7 +31,17 @@ def quality(evidence: Evidence) -> Section:
 def _direction(evidence: Evidence) -> str:
     better = "Higher" if evidence.metric.greater_is_better else "Lower"
     rows = plural(evidence.sampled, "holdout row")
-    return f"{better} is better. All figures are on {rows} that neither the search nor the fit has seen."
+    return f"{better} is better. All figures are on {rows} that neither the search nor the fit has seen.{as_sent(evidence)}"
+
+
+def as_sent(evidence: Evidence) -> str:
+    """What callers may lack is absent from the rows, and what it would bring."""
+    task = evidence.task
+    if not task.sometimes_absent:
+        return ""
+    lacking = plural(len(task.sometimes_absent), "column")
+    complete = f"{evidence.metric.title} is {number(evidence.trained.metrics[task.complete_figure])}"
+    return f" The rows lack the {lacking} that callers may lack, as requests do; with all columns {complete}."
 
 
 def against_champion(evidence: Evidence) -> str:
