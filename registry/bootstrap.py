@@ -104,6 +104,9 @@ def _average(metric: Metric, labels: Columns, predictions: Columns) -> Reweighte
             raise Undefined(f"none of {len(truth)} rows has a label {output}".rstrip())
         score = reweighted(metric, truth[known], np.asarray(predictions[output])[known])
         parts.append((slice(None) if known.all() else known, score))
+    if len(parts) == 1:
+        (rows, score), *_ = parts
+        return lambda weights: score(weights[rows])
     return lambda weights: float(np.mean([score(weights[rows]) for rows, score in parts]))
 
 

@@ -1,13 +1,20 @@
 """Order of the tests (fast first) and the places that only some machines have."""
 
+import asyncio
 import os
+import shutil
+import sqlite3
+import sys
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import hypothesis
 import pytest
+from filelock import FileLock
 from sqlalchemy import make_url, text
 
 from database import open_database
@@ -28,6 +35,72 @@ hypothesis.settings.load_profile("repeatable" if os.environ.get("CI") else "expl
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Integration tests last: a broken rule should show in seconds."""
     items.sort(key=lambda item: item.get_closest_marker("integration") is not None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow's migrations take seconds of a processor: the first empty registry has them, the others are copies of it.
+
+    Only where a test module has imported `registry.models`; what a test starts as another process migrates by itself.
+    """
+    models = sys.modules.get("registry.models")
+    if models is None:
+        yield
+        return
+    prepare, folder = models._prepare_embedded, tmp_path_factory.mktemp("mlflow")
+
+    @cache
+    def copied(uri: str, var: Path) -> None:
+        template, database = folder / "mlflow.db", Path(make_url(uri).database or "")
+        prepare(f"sqlite:///{template}", folder)
+        var.mkdir(parents=True, exist_ok=True)
+        with FileLock(var / "mlflow.lock"):
+            if not database.exists():
+                with closing(sqlite3.connect(template)) as migrated, closing(sqlite3.connect(var / "copy.db")) as copy:
+                    migrated.backup(copy)
+                (var / "copy.db").replace(database)
+        prepare(uri, var)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "_prepare_embedded", copied)
+        yield
+
+
+@pytest.fixture(scope="session")
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of Prefect's: its migrations take many seconds of a processor, which a server over a copy is spared."""
+    from prefect.server.database import provide_database_interface
+    from prefect.server.database.dependencies import temporary_database_interface
+    from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
+
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    database, fresh = root / "prefect.db", root / "prefect-fresh.db"
+    with FileLock(root / "prefect.lock"):
+        if not database.exists():
+            with (
+                temporary_database_interface(),
+                temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{fresh}"}),
+            ):
+                asyncio.run(provide_database_interface().create_db())
+            with closing(sqlite3.connect(fresh)) as migrated, closing(sqlite3.connect(root / "prefect-copy.db")) as copy:
+                migrated.backup(copy)
+            (root / "prefect-copy.db").replace(database)
+    return database
+
+
+@pytest.fixture(scope="module")
+def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server that the flows of this process run on; gives its address."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing import utilities
+
+    folder = tmp_path_factory.mktemp("prefect")
+    shutil.copy(prefect_database, folder / "prefect-test.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", lambda: str(folder))
+        with utilities.prefect_test_harness(server_startup_timeout=300):
+            yield str(PREFECT_API_URL.value())
 
 
 @pytest.fixture(scope="session")
