@@ -27,9 +27,9 @@ from identifiers import new_ids
 _CLOCK = Actor("clock", "clock")
 _OPEN = (REQUESTED, ACTIVE)
 _ADD_RECORDS, _ADD_EVENTS = insert(RECORDS), insert(EVENTS)
-_ANY_ACTIVE = Prepared(
-    select(exists().where(consenting(*(bindparam(name) for name in ("company", "data_type", "purpose", "at")))))
-)
+_CONSENTING = consenting(*(bindparam(name) for name in ("company", "data_type", "purpose", "at")))
+_COHORT = Prepared(select(RECORDS.c.client_code).where(_CONSENTING).order_by(RECORDS.c.client_code))
+_ANY_ACTIVE = Prepared(select(exists().where(_CONSENTING)))
 _OVERDUE = by_choice(
     select(RECORDS.c.record_id, RECORDS.c.valid_until, has_begun()).where(
         RECORDS.c.valid_until <= bindparam("at"), not_(has_ended())
@@ -164,14 +164,16 @@ def of_client(connection: Connection, client_code: str, at: datetime, company: s
 
 def cohort(connection: Connection, company: str, data_type: str, purpose: str, at: datetime) -> list[str]:
     """The clients whose consent for this company, data type and purpose is active at `at`."""
-    active = consenting(company, data_type, purpose, at)
-    return list(connection.scalars(select(RECORDS.c.client_code).where(active).order_by(RECORDS.c.client_code)))
+    return [client_code for (client_code,) in _COHORT.rows(connection, _kind(company, data_type, purpose, at))]
 
 
 def any_active(connection: Connection, company: str, data_type: str, purpose: str, at: datetime) -> bool:
     """Whether `cohort` would find anybody."""
-    asked = {"company": company, "data_type": data_type, "purpose": purpose, "at": at}
-    return any(found for (found,) in _ANY_ACTIVE.rows(connection, asked))
+    return any(found for (found,) in _ANY_ACTIVE.rows(connection, _kind(company, data_type, purpose, at)))
+
+
+def _kind(company: str, data_type: str, purpose: str, at: datetime) -> dict[str, Any]:
+    return {"company": company, "data_type": data_type, "purpose": purpose, "at": at}
 
 
 def expire(connection: Connection, at: datetime, company: str | None = None, clients: Iterable[str] | None = None) -> int:

@@ -6,13 +6,14 @@ zCDP and its conversion to (epsilon, delta) are those of Bun and Steinke, "Conce
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from opendp.domains import atom_domain, vector_domain  # the prelude would load scikit-learn, which takes the service seconds
 from opendp.measurements import make_gaussian
 from opendp.metrics import l2_distance
-from opendp.mod import enable_features
+from opendp.mod import Measurement, enable_features
 
 enable_features("contrib")
 
@@ -51,14 +52,20 @@ def noised(values: Sequence[int], sensitivity_squared: int, rho: float) -> Noise
     Raises:
         PrivacyNotKept: the mechanism would cost more than `rho`.
     """
-    sensitivity = math.nextafter(math.sqrt(sensitivity_squared), math.inf)
-    scale = sensitivity / math.sqrt(2 * rho) * _MARGIN
-    domain = vector_domain(atom_domain(T="i64"), size=len(values))
-    mechanism = make_gaussian(domain, l2_distance(T="f64"), scale=scale)
-    spent = mechanism.map(sensitivity)
+    mechanism, scale, spent = _mechanism(len(values), sensitivity_squared, rho)
     if spent > rho:
         raise PrivacyNotKept(f"the mechanism would cost rho {spent}, which is more than {rho}")
     return Noised([int(value) for value in mechanism(list(values))], scale, spent)
+
+
+@lru_cache(maxsize=256)
+def _mechanism(size: int, sensitivity_squared: int, rho: float) -> tuple[Measurement, float, float]:
+    """OpenDP's mechanism, its scale and the zCDP it costs; kept, because building it takes longer than drawing the noise."""
+    sensitivity = math.nextafter(math.sqrt(sensitivity_squared), math.inf)
+    scale = sensitivity / math.sqrt(2 * rho) * _MARGIN
+    domain = vector_domain(atom_domain(T="i64"), size=size)
+    mechanism = make_gaussian(domain, l2_distance(T="f64"), scale=scale)
+    return mechanism, scale, mechanism.map(sensitivity)
 
 
 def epsilon(rho: float, delta: float = DELTA) -> float:

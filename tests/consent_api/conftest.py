@@ -1,6 +1,10 @@
 """A small consent service on each kind of database, over real rows: a store, a clock to set, and callers with keys."""
 
 import os
+import runpy
+import subprocess
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +34,7 @@ from consent_api.service import Service
 from consent_api.store import Store, open_store
 from database import open_database
 from features.online import OnlineStore
-from settings import Settings
+from settings import PROJECT, Settings, settings
 from tests.privacy.crowds import engine
 
 CLIENTS = [str(number) for number in range(1, 41)]
@@ -209,6 +213,42 @@ def bank(store: Store, clock: Clock, tmp_path: Path) -> Iterator[Bank]:
     _running.append(service)
     with TestClient(_app(), raise_server_exceptions=False) as http:
         yield Bank(store, service, clock, http, config.body_limit, config)
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+"""`command("consent_api.auth", "list")`: how `python -m consent_api.auth list` ends, and what it prints."""
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Command:
+    """A command as a process of its own, which takes a second to import everything."""
+
+    def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "OPORA_VAR": str(tmp_path), "OPORA_DATABASE_URL": "", "PYTHONPATH": str(PROJECT)}
+        command = [sys.executable, "-m", module, *arguments]
+        return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """The same, run in this process."""
+    monkeypatch.setenv("OPORA_VAR", str(tmp_path))
+    monkeypatch.setenv("OPORA_DATABASE_URL", "")
+    settings.cache_clear()
+
+    def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", [module, *arguments])
+        capsys.readouterr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # that the module has been imported before
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
+        return subprocess.CompletedProcess(sys.argv, ended.value.code, *capsys.readouterr())
+
+    yield run
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from prefect import get_client
 from prefect.exceptions import ParameterTypeError
-from prefect.testing.utilities import prefect_test_harness
 
 import settings as settings_module
 from clock import now
@@ -34,10 +33,10 @@ KINDS = ("category_spending", "average_bill", "spending_dynamics", "income_segme
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def config(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A lake with a month of purchases, and consents of all clients for one company."""
     var = tmp_path_factory.mktemp("var")
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPORA_VAR", str(var))
         patch.delenv("OPORA_DATABASE_URL", raising=False)
         settings_module.settings.cache_clear()

@@ -1,8 +1,5 @@
 """P5 and P29: who may call what, and that keys are secrets nobody can read back and anybody's end comes at once."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,8 +23,8 @@ from consent_api.store import open_store
 from consent_api.tables import AUDIT
 from edge.pepper import ConfigurationError, pepper
 from settings import Settings
+from tests.consent_api.conftest import Command
 
-ROOT = Path(__file__).parents[2]
 DECISION = {"company": "dala-market", "data_types": ["category_spending"], "is_active": True}
 ASKED = {"company": "dala-market", "data_types": ["category_spending"]}
 
@@ -297,15 +294,8 @@ def test_a_configured_pepper_has_to_be_long() -> None:
         pepper(Settings(key_pepper="short"))
 
 
-def run(folder: Path, module: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OPORA_VAR": str(folder), "PYTHONPATH": str(ROOT), **settings}
-    environment.pop("OPORA_DATABASE_URL", None)
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
-
-
-def test_the_command_line_issues_rotates_lists_and_revokes(tmp_path: Path) -> None:
-    issued = run(tmp_path, "consent_api.auth", "issue", "--role", "partner", "--subject", "dala-market")
+def test_the_command_line_issues_rotates_lists_and_revokes(tmp_path: Path, process: Command, command: Command) -> None:
+    issued = process("consent_api.auth", "issue", "--role", "partner", "--subject", "dala-market")
     assert issued.returncode == 0, issued.stderr
     config = Settings(var=tmp_path)
     ring = Keyring(open_store(config), pepper(config))
@@ -313,15 +303,15 @@ def test_the_command_line_issues_rotates_lists_and_revokes(tmp_path: Path) -> No
     (listed,) = ring.listed()
     assert listed.expires_at - listed.issued_at == timedelta(days=365)
     assert ring.recognise(key, listed.issued_at).subject == "dala-market"
-    rotated = run(tmp_path, "consent_api.auth", "rotate", key.split("-")[1], "--overlap-hours", "1", "--days", "30")
+    rotated = command("consent_api.auth", "rotate", key.split("-")[1], "--overlap-hours", "1", "--days", "30")
     assert ring.recognise(rotated.stdout.strip(), listed.issued_at + timedelta(days=29)) is not None
-    assert len(run(tmp_path, "consent_api.auth", "list").stdout.splitlines()) == 2
-    assert run(tmp_path, "consent_api.auth", "revoke", key.split("-")[1]).returncode == 0
+    assert len(command("consent_api.auth", "list").stdout.splitlines()) == 2
+    assert command("consent_api.auth", "revoke", key.split("-")[1]).returncode == 0
     assert ring.recognise(key, listed.issued_at) is None
 
 
-def test_the_command_line_refuses_unknown_companies_and_endless_keys(tmp_path: Path) -> None:
+def test_the_command_line_refuses_unknown_companies_and_endless_keys(command: Command) -> None:
     wrong = (["--role", "partner", "--subject", "dalla-market"], ["--role", "staff", "--subject", "x", "--days", "0"])
     for arguments in wrong:
-        assert run(tmp_path, "consent_api.auth", "issue", *arguments).returncode != 0
-    assert run(tmp_path, "consent_api.auth", "rotate", "0" * 16).returncode == 1
+        assert command("consent_api.auth", "issue", *arguments).returncode != 0
+    assert command("consent_api.auth", "rotate", "0" * 16).returncode == 1

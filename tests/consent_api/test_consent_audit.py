@@ -1,8 +1,5 @@
 """Promises of the audit log: one chained row for everything, and verification names the row that was touched."""
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from consent_api.custody import anchors
 from consent_api.store import Store, open_store
 from consent_api.tables import APPEND_ONLY, AUDIT, RECORDS
 from settings import Settings
+from tests.consent_api.conftest import Command
 
 AT = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -218,22 +216,17 @@ def test_the_log_is_paged_exported_and_verified_for_auditors_only(bank) -> None:
     assert ask("GET", "/audit", params={"clinet": "7"}).status_code == 422
 
 
-def test_the_command_verifies_and_exports(tmp_path: Path) -> None:
+def test_the_command_verifies_and_exports(tmp_path: Path, process: Command, command: Command) -> None:
     config = Settings(var=tmp_path)
     store = open_store(config)
     append(store, 1)
     anchors.note_head(store)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "OPORA_VAR": str(tmp_path), "OPORA_DATABASE_URL": ""}
-        command = [sys.executable, "-m", "consent_api.audit", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-
-    assert run("verify").stdout == "audit: 2 rows, each as it was written\n"
-    assert len(run("export", "--format", "csv").stdout.splitlines()) == 3
+    for run in (process, command):
+        assert run("consent_api.audit", "verify").stdout == "audit: 2 rows, each as it was written\n"
+    assert len(command("consent_api.audit", "export", "--format", "csv").stdout.splitlines()) == 3
     unguard(store)
     with store.writing() as connection:
         connection.execute(delete(AUDIT).where(AUDIT.c.sequence == 2))
-    broken = run("verify")
+    broken = command("consent_api.audit", "verify")
     assert (broken.returncode, "row 2" in broken.stderr) == (1, True)
     store.close()

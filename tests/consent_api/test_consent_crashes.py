@@ -39,8 +39,8 @@ from settings import PROJECT, Settings
 from tests.consent_api.starter import Starter
 
 pytestmark = pytest.mark.integration
-KILLS = int(os.environ.get("OPORA_KILLS", "6"))
-CALLS = int(os.environ.get("OPORA_CALLS", "300"))
+KILLS = int(os.environ.get("OPORA_KILLS", "4"))
+CALLS = int(os.environ.get("OPORA_CALLS", "160"))
 CLIENTS = [f"K-{number}" for number in range(40)]
 KIND = {"company": "dala-market", "data_types": ["category_spending"]}
 
@@ -150,7 +150,7 @@ def test_p10_no_acknowledged_decision_is_lost_when_the_process_is_killed(bank: B
         with bank.service() as process, ThreadPoolExecutor(4) as pool:
             done = [pool.submit(until_killed, bank, client, acknowledged) for client in chance.sample(CLIENTS, 4)]
             _wait_until(lambda known=known: len(acknowledged) > known)
-            time.sleep(chance.random() * 0.5)
+            time.sleep(chance.random() * 0.3)
             os.killpg(process.pid, signal.SIGKILL)
             for each in done:
                 each.result()
@@ -215,7 +215,7 @@ def test_p11_every_answer_has_exactly_its_audit_row_whatever_happens_to_the_proc
         done = [pool.submit(calls, bank, seed, CALLS // 4, seen) for seed in range(1, 5)]
         while not all(future.done() for future in done):
             with bank.service():  # killed at the end
-                time.sleep(1.0)
+                time.sleep(0.5)
         for future in done:
             future.result()
     with bank.store.reading() as connection:

@@ -74,7 +74,7 @@ def crowd_alone(plans):
     return sums_of(bank_of(CROWD), CODES, plans)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(people)
 def test_p01_no_client_exceeds_the_bounds(plans, crowd_alone, person: Person) -> None:
     with_person = sums_of(bank_of([*CROWD, person]), [*CODES, "x"], plans)
@@ -82,15 +82,24 @@ def test_p01_no_client_exceeds_the_bounds(plans, crowd_alone, person: Person) ->
         assert max(longest_change(with_person[data_type], crowd_alone[data_type], plan).values()) <= 1
 
 
-@pytest.mark.parametrize("amount", [math.nan, math.inf, -math.inf, -5.0, 0.0, 1e300])
-def test_p01_amounts_that_are_none_count_for_nothing_or_for_the_bound(plans, amount: float) -> None:
-    source = bank_of([*CROWD, Person("x", purchases=[(NAMES[2], 1.0)])])
-    rows = source.transactions  # the engine is given the amount itself: a data frame would make a null of NaN
-    odd = rows.mutate(amount=ibis.ifelse(rows.client_code == "x", ibis.literal(amount, "float64"), rows.amount))
-    sums = sums_of(replace(source, transactions=odd), [*CODES, "x"], plans)
-    largest = plans["category_spending"].template.bounds["largest_category_KZT"] * 100
-    counted = largest - 1 if amount > 1 else 0
-    assert abs(int(sums["category_spending"][EVERYBODY]["spending"][0, 2]) - counted) <= 1
+def test_p01_amounts_that_are_none_count_for_nothing_or_for_the_bound(plans) -> None:
+    kinds = one(plans, "category_spending")
+    amounts = [math.nan, math.inf, -math.inf, -5.0, 0.0, 1e300]
+    odd = {f"x{number}": Person(f"x{number}", purchases=[(NAMES[2 + number], 1.0)]) for number in range(len(amounts))}
+    source = bank_of([*CROWD, *odd.values()])
+    rows = source.transactions  # the engine is given the amounts themselves: a data frame would make a null of NaN
+    literals = zip(odd, (ibis.literal(amount, "float64") for amount in amounts), strict=True)
+    changed = rows.mutate(amount=rows.client_code.cases(*literals, else_=rows.amount))
+    sums = sums_of(replace(source, transactions=changed), [*CODES, *odd], kinds)["category_spending"][EVERYBODY]
+    largest = kinds["category_spending"].template.bounds["largest_category_KZT"] * 100
+    for number, amount in enumerate(amounts):
+        counted = largest - 1 if amount > 1 else 0
+        assert abs(int(sums["spending"][0, 2 + number]) - counted) <= 1, amount
+
+
+def one(plans: dict[str, Plan], data_type: str) -> dict[str, Plan]:
+    """The plan of the only report that a test looks at: all of them take longer."""
+    return {data_type: plans[data_type]}
 
 
 def test_p01_a_client_who_stands_twice_in_the_tables_counts_once(plans) -> None:
@@ -110,7 +119,7 @@ def test_only_the_cohort_and_only_the_month_are_counted(plans, purchases) -> Non
         ("1", "2026-11-01 00:00:00", NAMES[0], 40.0),
         ("2", "2026-10-10 00:00:00", NAMES[0], 50.0),
     ]
-    exact = sums_of(purchases(rows), ["1"], plans)["category_spending"][EVERYBODY]
+    exact = sums_of(purchases(rows), ["1"], one(plans, "category_spending"))["category_spending"][EVERYBODY]
     assert exact["spending"][0, :3].tolist() == [2000, 3025, 0]
     assert exact["categories"][0, :3].tolist() == [1, 1, 0]
     assert exact["clients"].tolist() == [[1]]
@@ -123,7 +132,9 @@ def test_foreign_purchases_are_counted_in_tenge_and_unknown_currencies_not_at_al
     spent = {}
     for currency in ("USD", "XXX"):
         dollars = replace(source, transactions=source.transactions.mutate(currency=ibis.literal(currency)))
-        spent[currency] = sums_of(dollars, ["1"], plans)["spending_dynamics"][EVERYBODY]["total"].tolist()
+        spent[currency] = sums_of(dollars, ["1"], one(plans, "spending_dynamics"))["spending_dynamics"][EVERYBODY][
+            "total"
+        ].tolist()
     assert spent == {"USD": [[78_000]], "XXX": [[0]]}
 
 
@@ -148,14 +159,16 @@ def test_p24_the_same_client_has_unlinkable_pseudonyms_in_any_two_reports() -> N
 def test_a_long_vector_is_shortened_and_keeps_its_proportions(plans) -> None:
     bound = plans["category_spending"].template.bounds["largest_norm_KZT"] * 100
     person = Person("x", purchases=[(NAMES[0], 400_000.0), (NAMES[1], 400_000.0), (NAMES[2], 100_000.0)])
-    spent = sums_of(bank_of([person]), ["x"], plans)["category_spending"][EVERYBODY]["spending"][0].astype(float)
+    spent = sums_of(bank_of([person]), ["x"], one(plans, "category_spending"))["category_spending"][EVERYBODY]["spending"][
+        0
+    ].astype(float)
     assert bound * 0.9999 < np.linalg.norm(spent) <= bound
     assert spent[0] == spent[1] == pytest.approx(4 * spent[2], rel=1e-5)
 
 
 def test_the_mean_bill_of_a_client_with_many_purchases_stays_its_own(plans) -> None:
     person = Person("x", purchases=[(NAMES[0], 1_000.0)] * 500)
-    exact = sums_of(bank_of([person]), ["x"], plans)["average_bill"][EVERYBODY]
+    exact = sums_of(bank_of([person]), ["x"], one(plans, "average_bill"))["average_bill"][EVERYBODY]
     assert exact["total"][0, 0] / exact["purchases"][0, 0] == pytest.approx(1_000.0, rel=1e-3)
     assert exact["purchases"][0, 0] <= 60 * 100
 
@@ -234,6 +247,6 @@ def test_a_period_ends_where_the_next_begins() -> None:
 
 
 def test_a_category_nobody_lists_is_not_counted(plans, purchases) -> None:
-    exact = sums_of(purchases([("1", "2026-10-02", "Казино", 100.0)]), ["1"], plans)
+    exact = sums_of(purchases([("1", "2026-10-02", "Казино", 100.0)]), ["1"], one(plans, "spending_dynamics"))
     assert not exact["spending_dynamics"][EVERYBODY]["clients"].any()
     assert "Казино" not in CATEGORIES

@@ -2,11 +2,8 @@
 
 import base64
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -31,6 +28,7 @@ from consent_api.record import resources
 from consent_api.store import open_store
 from consent_api.tables import AUDIT, NOTICES
 from settings import Settings
+from tests.consent_api.conftest import Command
 
 ROOT = Path(__file__).parents[2]
 CATALOGUES = ROOT / "catalogues"
@@ -376,23 +374,21 @@ def test_a_broken_key_file_is_named_and_never_replaced(tmp_path: Path, content: 
     assert path.read_bytes() == content
 
 
-def test_the_command_line_verifies_and_rotates(bank, answer: dict[str, Any], published: dict[str, Any], tmp_path: Path) -> None:
-    environment = {**os.environ, "OPORA_VAR": str(bank.config.var), "PYTHONPATH": str(ROOT)}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "consent_api.receipts", *arguments]
-        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
-
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # keys and receipts are files
+def test_the_command_line_verifies_and_rotates(
+    answer: dict[str, Any], published: dict[str, Any], tmp_path: Path, process: Command, command: Command
+) -> None:
     genuine, forged, keys = tmp_path / "genuine", tmp_path / "forged.json", tmp_path / "jwks.json"
     genuine.write_text(answer["receipt"] + "\n")
     forged.write_text(json.dumps({**answer, "receipt": _changed_content(answer["receipt"])}))
     keys.write_text(json.dumps(published))
-    for more in ((), ("--keys", str(keys))):
-        verified, refused = run("verify", str(genuine), *more), run("verify", str(forged), *more)
+    for run, *more in ((process,), (command,), (command, "--keys", str(keys))):
+        verified = run("consent_api.receipts", "verify", str(genuine), *more)
         assert (verified.returncode, json.loads(verified.stdout)["is_active"]) == (0, True)
+        refused = command("consent_api.receipts", "verify", str(forged), *more)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "changed after signing" in refused.stderr
-    rotated = run("rotate")
-    listed = json.loads(run("keys").stdout)["keys"]
+    rotated = command("consent_api.receipts", "rotate")
+    listed = json.loads(command("consent_api.receipts", "keys").stdout)["keys"]
     assert [key["kid"] for key in listed] == [rotated.stdout.strip(), published["keys"][0]["kid"]]
-    assert run("verify", str(genuine)).returncode == 0
+    assert command("consent_api.receipts", "verify", str(genuine)).returncode == 0

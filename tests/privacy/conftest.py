@@ -32,9 +32,11 @@ class World:
     plans: dict[str, Plan]
     caps: Caps
 
-    def give(self, clients: Sequence[str], company: str = COMPANY, until: datetime | None = None) -> None:
-        """Consents to every data type."""
-        grants = [Grant(client, company, kind, PURPOSE, until) for client in clients for kind in self.plans]
+    def give(
+        self, clients: Sequence[str], company: str = COMPANY, until: datetime | None = None, kinds: Sequence[str] = ()
+    ) -> None:
+        """Consents to these data types, or to all."""
+        grants = [Grant(client, company, kind, PURPOSE, until) for client in clients for kind in kinds or self.plans]
         with self.store.writing() as connection:
             consents.grant(connection, grants, ACTOR, min(GIVEN, self.clock()) if until is None else self.clock())
 

@@ -1,12 +1,15 @@
 """Processes that make releases at the same time, or die while they do; run by the tests of the budget.
 
-    python -m tests.privacy.contenders killed COUNT      one after another, each killed at another line of the way
-    python -m tests.privacy.contenders finished COUNT    every tenth of the releases that were killed is made again
-    python -m tests.privacy.contenders race COUNT        all at once, where only one of them can be paid for
+    python -m tests.privacy.contenders
+
+Reads a line of JSON for each trial ({"environment", "how", "count"}) and prints how its processes ended, a list of exit statuses:
+
+    killed      one after another, each killed at another line of the way
+    finished    every tenth of the releases that were killed is made again
+    race        all at once, where only one of them can be paid for
 
 Each process is forked with everything imported, the database known, and the sums computed, which is nothing that a death could
-spoil. Prints the exit status of each as JSON; the bank is that of OPORA_VAR and
-OPORA_DATABASE_URL.
+spoil. The bank is that of OPORA_VAR and OPORA_DATABASE_URL in the environment of the trial.
 """
 
 import json
@@ -16,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -29,7 +33,7 @@ from consent_api.budget import BudgetExhausted, Caps
 from consent_api.contributions import Source
 from consent_api.periods import Period
 from consent_api.releases import Order, Subject
-from consent_api.reports import make_report, making
+from consent_api.reports import Plan, make_report, making
 from consent_api.store import Store, open_store
 from settings import Settings
 from tests.privacy.crowds import COMPANY, PURPOSE, bank_of, every_plan, several, sums_of
@@ -56,26 +60,31 @@ def known_store() -> Store:
 
 
 @cache
+def plans() -> dict[str, Plan]:
+    """The only report that is made."""
+    return {KIND: every_plan()[KIND]}
+
+
+@cache
 def bank() -> Source:
     """A bank whose sums are known; whoever asks for them gets them."""
     crowd = several("c", 3)
-    source, plans = bank_of(crowd), {KIND: every_plan()[KIND]}
-    sums = sums_of(source, [person.client_code for person in crowd], plans)
-    making.exact_sums = lambda *_: sums
+    source = bank_of(crowd)
+    sums = sums_of(source, [person.client_code for person in crowd], plans())
+    making._exact = lambda *_: sums
     return source
 
 
 def make(*numbers: int) -> None:
     """Whole releases, as the flow makes them."""
     for number in numbers:
-        make_report(known_store(), COMPANY, month(number), {KIND: every_plan()[KIND]}, Caps(1e6, 1e6), bank(), ACTOR, lambda: NOW)
+        make_report(known_store(), COMPANY, month(number), plans(), Caps(1e6, 1e6), bank(), ACTOR, lambda: NOW)
 
 
-def begin(number: int) -> None:
-    """The charge of a release, by a partner that can pay one."""
-    store, rho = known_store(), Settings().release_rho
+def begin(number: int, rho: float, budget: float) -> None:
+    """The charge of a release, by a partner that has this budget."""
     order = Order(Subject(COMPANY, KIND, month(number)), PURPOSE, rho)
-    releases.begin(store, [order], Caps(1e6, rho), ACTOR, lambda: NOW)
+    releases.begin(known_store(), [order], Caps(1e6, budget), ACTOR, lambda: NOW)
 
 
 def lines_of(act: Callable[[], object], die_at: int = 0) -> int:
@@ -124,7 +133,8 @@ def exit_status(child: int) -> int:
 
 def killed(count: int) -> list[int]:
     """Processes that die at lines spread evenly over the way of a release."""
-    known_store(), bank()
+    make(count + 1)  # so that no process has to compile statements, which is most of the way
+    known_store().engine.dispose()
     read, write = os.pipe()
     exit_status(forked(lambda: os.write(write, str(lines_of(lambda: make(0))).encode())))
     lines = int(os.read(read, 20))
@@ -139,18 +149,34 @@ def finished(count: int) -> list[int]:
 
 def race(count: int) -> list[int]:
     """Processes that all wait for the same moment and then want the budget."""
-    known_store()
+    rho = Settings().release_rho
+    with suppress(BudgetExhausted):  # so that they do not have to compile statements
+        begin(0, rho, budget=0)
+    known_store().engine.dispose()
     gate, start = os.pipe()
 
     def contend(number: int) -> None:
         os.close(start)
         os.read(gate, 1)  # returns when the parent closes its end
-        begin(number)
+        begin(number, rho, budget=rho)
 
     children = [forked(lambda: contend(number)) for number in range(count)]  # noqa: B023
     os.close(start)
     return [exit_status(child) for child in children]
 
 
+TRIALS = {"killed": killed, "finished": finished, "race": race}
+
+
+def try_out(how: str, count: int) -> None:
+    """One trial, told on a line of its own."""
+    print(json.dumps(TRIALS[how](count)), flush=True)
+
+
 if __name__ == "__main__":
-    print(json.dumps({"killed": killed, "finished": finished, "race": race}[sys.argv[1]](int(sys.argv[2]))))
+    bank()
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        os.environ |= wanted["environment"]
+        if exit_status(forked(lambda: try_out(wanted["how"], wanted["count"]))):  # noqa: B023
+            print("null", flush=True)
