@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -36,10 +37,16 @@ ADDRESSES = (
 )
 
 
+@cache
+def _http() -> httpx.Client:
+    """One for all questions: it reads the machine's certificates when it is made, which takes longer than the questions."""
+    return httpx.Client()
+
+
 def answers(address: Address) -> bool:
     """Whether the address is ready now."""
     try:
-        return httpx.get(address.url + address.ready, timeout=2).status_code == httpx.codes.OK
+        return _http().get(address.url + address.ready, timeout=2).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 
@@ -82,7 +89,7 @@ def use_running_server() -> bool:
 def _home(api: str) -> Path | None:
     """The folder of the Prefect server at `api`; None where it does not tell."""
     try:
-        return Path(httpx.get(f"{api}/admin/settings", timeout=5).raise_for_status().json()["home"])
+        return Path(_http().get(f"{api}/admin/settings", timeout=5).raise_for_status().json()["home"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
 

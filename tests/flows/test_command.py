@@ -2,14 +2,12 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +22,8 @@ def run(code: str, tmp_path: Path, *arguments: str, **more: str) -> subprocess.C
 
 
 @pytest.mark.integration
-def test_a_refused_training_ends_with_one_sentence_and_status_1(tmp_path: Path) -> None:
+def test_a_refused_training_ends_with_one_sentence_and_status_1(tmp_path: Path, prefect_database: Path) -> None:
+    shutil.copy(prefect_database, tmp_path / "prefect.db")  # of the temporary server that the command starts
     table = tmp_path / "clients.csv"
     table.write_text("age,answer\n" + "".join(f"{20 + row % 50},{row % 2}\n" for row in range(300)))
     options = ("--name", "x", "--table", str(table), "--target", "nope", "--kind", "binary", "--seconds", "5")
@@ -36,13 +35,6 @@ def test_a_refused_training_ends_with_one_sentence_and_status_1(tmp_path: Path) 
     assert "leaked" not in done.stderr
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Address of a Prefect server, whose start takes longer than the commands."""
-    with prefect_test_harness(server_startup_timeout=300):
-        yield str(PREFECT_API_URL.value())
-
-
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("options", "said"),
@@ -52,9 +44,9 @@ def server() -> Iterator[str]:
     ],
 )
 def test_pushes_without_anything_to_push_end_with_one_sentence_and_status_1(
-    tmp_path: Path, server: str, options: tuple[str, ...], said: str
+    tmp_path: Path, prefect_server: str, options: tuple[str, ...], said: str
 ) -> None:
-    done = run("-m flows.push", tmp_path, *options, PREFECT_API_URL=server)
+    done = run("-m flows.push", tmp_path, *options, PREFECT_API_URL=prefect_server)
     assert done.returncode == 1
     assert re.search(f"No push texts: .*({said})", done.stderr)
     assert "Traceback" not in done.stderr

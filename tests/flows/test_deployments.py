@@ -8,7 +8,6 @@ from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 from prefect.states import Pending, Scheduled
-from prefect.testing.utilities import prefect_test_harness
 
 from clock import now
 from flows import addresses
@@ -19,8 +18,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[SyncPrefectClient]:
-    with prefect_test_harness(server_startup_timeout=300), get_client(sync_client=True) as client:
+def client(prefect_server: str) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
         yield client
 
 

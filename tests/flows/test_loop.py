@@ -20,7 +20,6 @@ from prefect import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
-from prefect.testing.utilities import prefect_test_harness
 from sqlalchemy import select
 
 import settings as settings_module
@@ -260,15 +259,8 @@ def test_a_killed_response_blocks_only_until_its_lease_ends(fresh: Settings) -> 
     assert [decision for step, decision in steps(fresh) if step == "decided"] == ["retrain", "wait", "retrain"]
 
 
-@pytest.fixture(scope="module")
-def prefect() -> Iterator[None]:
-    """A Prefect server."""
-    with prefect_test_harness(server_startup_timeout=300):
-        yield
-
-
 @pytest.fixture
-def asking(fresh: Settings, prefect: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def asking(fresh: Settings, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A bank that asks a person."""
     monkeypatch.setenv("OPORA_APPROVAL", "person")
     monkeypatch.setenv("OPORA_ALERT_WEBHOOK", "http://127.0.0.1:1/hook")

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 from pydantic import ValidationError
 
 import settings as settings_module
@@ -50,12 +49,12 @@ def clients(rows: int, seed: int) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def place(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A `var` of this module's own with three models trained on one table, and the next table."""
     folder = tmp_path_factory.mktemp("own")
     clients(ROWS, 1).to_csv(folder / "train.csv", sep=";", decimal=",", index=False, encoding="cp1251")
     clients(300, 2).drop(columns=["answer", "income", "segment"]).to_csv(folder / "next.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPORA_VAR", str(folder / "var"))
         settings_module.settings.cache_clear()
         for target, kind in (("answer", "binary"), ("income", "regression"), ("segment", "multiclass")):

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 
 import settings as settings_module
 from bentos.recommendation.lock import AlreadyProcessing, alone
@@ -22,10 +21,10 @@ CLIENTS = 300
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def bank(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A simulated bank with a champion for recommendations."""
     folder = tmp_path_factory.mktemp("bank")
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPORA_VAR", str(folder))
         settings_module.settings.cache_clear()
         raw = folder / "raw"
@@ -40,6 +39,12 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     settings_module.settings.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def counts(bank: Settings) -> dict[str, int]:
+    """What a first run with all clients' newest features counted; its texts are in force."""
+    return push(PushRequest())
+
+
 def texts(config: Settings) -> list[StoredPush]:
     store = RecommendationStore(open_database(config.database("online")))
     run = store.current()
@@ -47,8 +52,7 @@ def texts(config: Settings) -> list[StoredPush]:
     return [text for page in store.pushes(run.id) for text in page]
 
 
-def test_every_client_has_one_text_or_is_counted_and_a_second_run_says_the_same(bank: Settings) -> None:
-    counts = push(PushRequest())
+def test_every_client_has_one_text_or_is_counted_and_a_second_run_says_the_same(bank: Settings, counts: dict[str, int]) -> None:
     first = texts(bank)
     assert counts["clients"] > 0.9 * CLIENTS
     assert counts["pushes"] == len(first) == len({text.client_code for text in first})
@@ -62,16 +66,16 @@ def test_every_client_has_one_text_or_is_counted_and_a_second_run_says_the_same(
     ]
 
 
-def test_a_run_beside_another_computation_is_refused_and_changes_nothing(bank: Settings) -> None:
-    push(PushRequest())
+def test_a_run_beside_another_computation_is_refused_and_changes_nothing(bank: Settings, counts: dict[str, int]) -> None:
     before = texts(bank)
     with alone(bank), pytest.raises(AlreadyProcessing):
         push(PushRequest())
     assert texts(bank) == before
 
 
-def test_a_run_that_fails_leaves_the_texts_before_in_force(bank: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    push(PushRequest())
+def test_a_run_that_fails_leaves_the_texts_before_in_force(
+    bank: Settings, counts: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = texts(bank)
     monkeypatch.setattr("bentos.recommendation.batch._stored", _fails_at_the_hundredth())
     with pytest.raises(ArithmeticError):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from prefect import flow, task
-from prefect.testing.utilities import prefect_test_harness
 
 import settings as settings_module
 from features.refusals import RefusedFile
@@ -31,8 +30,8 @@ class Log(logging.Handler):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
+def var(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPORA_VAR", str(tmp_path_factory.mktemp("var")))
         settings_module.settings.cache_clear()
         yield

@@ -15,9 +15,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.events import emit_event
 from prefect.events.filters import EventFilter, EventOccurredFilter, EventResourceFilter
-from prefect.settings import PREFECT_API_URL
 from prefect.states import Pending, Running
-from prefect.testing.utilities import prefect_test_harness
 
 from clock import now
 from flows.silent import SILENCE, end_silent
@@ -47,8 +45,8 @@ def alone() -> None:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[SyncPrefectClient]:
-    with prefect_test_harness(server_startup_timeout=300), get_client(sync_client=True) as client:
+def client(prefect_server: str) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
         yield client
 
 
@@ -57,9 +55,9 @@ def states(client: SyncPrefectClient) -> dict[str, str | None]:
 
 
 def test_runs_of_a_killed_process_are_marked_as_crashed_with_the_reason_once_they_have_been_silent(
-    client: SyncPrefectClient,
+    client: SyncPrefectClient, prefect_server: str
 ) -> None:
-    environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
     process = subprocess.Popen([sys.executable, "-c", RUN], env=environment, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"

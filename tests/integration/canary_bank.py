@@ -49,8 +49,7 @@ def main() -> None:
         score(ScoreRequest(use_case=use_case, days=30))
         drift(DriftRequest(use_case=use_case))
     aggregate(AggregateRequest(period=MONTH))
-    _serve("partners")
-    _serve("erasure")
+    _serve("partners", "erasure")
 
 
 def _refused_files(raw: Path) -> None:
@@ -77,10 +76,10 @@ def _champion(use_case: str) -> None:
         models.client(settings()).set_registered_model_alias(use_case, models.CHAMPION, trained.version)
 
 
-def _serve(part: str) -> None:
-    with (settings().var / "output" / f"{part}.log").open("wb") as output:
-        command = [sys.executable, "-m", "tests.integration.canary_services", part]
-        subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=True, timeout=120)
+def _serve(*parts: str) -> None:
+    with (settings().var / "output" / f"{parts[0]}.log").open("wb") as output:
+        command = [sys.executable, "-m", "tests.integration.canary_services", *parts]
+        subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=True, timeout=300)
 
 
 if __name__ == "__main__":

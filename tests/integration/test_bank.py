@@ -15,8 +15,11 @@ import httpx
 import pytest
 from sqlalchemy import Connection, text
 
+import settings as settings_module
 from database import open_database
 from features.lake import Lake
+from flows.pipeline import PipelineRequest
+from flows.pipeline import pipeline as run_again
 from monitoring.batches import features_of
 from monitoring.draining import reading
 from registry.models import USE_CASES
@@ -30,6 +33,7 @@ pytestmark = pytest.mark.integration
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     var = tmp_path_factory.mktemp("bank")
     environment = {**os.environ, "OPORA_VAR": str(var), "PREFECT_HOME": str(var / "prefect"), "PYTHONPATH": str(ROOT)}
+    environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"  # as make exports it
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     environment.pop("PREFECT_API_URL", None)
     return environment
@@ -37,9 +41,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def pipeline(environment: dict[str, str]) -> str:
-    """The main job on a small bank; its printed lines."""
-    command = [sys.executable, "-m", "flows.run_pipeline", "--clients", str(CLIENTS), "--trials", "3", "--seconds", "5"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=420)
+    """The main job on a small bank, with no server running; its printed lines."""
+    command = [sys.executable, "-m", "flows.run_pipeline", "--clients", str(CLIENTS), "--trials", "1", "--seconds", "5"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -66,8 +70,9 @@ def services(pipeline: str, environment: dict[str, str]) -> Iterator[dict[str, s
         command = ["bentoml", "serve", f"bentos.{module}.service:{name}", "--host", "127.0.0.1", "--port", str(port)]
         processes.append(subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True))
     try:
-        for url in urls.values():
-            wait_until_ready(f"{url}/readyz")
+        with httpx.Client(timeout=2) as client:
+            for url in urls.values():
+                wait_until_ready(client, f"{url}/readyz")
         yield urls
     finally:
         for process in processes:
@@ -76,11 +81,11 @@ def services(pipeline: str, environment: dict[str, str]) -> Iterator[dict[str, s
             process.wait(30)
 
 
-def wait_until_ready(url: str, seconds: float = 90) -> None:
+def wait_until_ready(client: httpx.Client, url: str, seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            if httpx.get(url, timeout=2).status_code == 200:
+            if client.get(url).status_code == 200:
                 return
         except httpx.HTTPError:
             pass
@@ -119,13 +124,21 @@ def test_the_pipeline_names_a_champion_for_every_use_case(pipeline: str, environ
         assert use_case in pipeline
     state = json.loads((Path(environment["OPORA_VAR"]) / "pipeline.json").read_text())
     assert set(state["champions"]) == set(USE_CASES)
-    assert all(version != "none" for version in state["champions"].values())
+    assert all(state["champions"].values())
 
 
-def test_a_second_run_finds_nothing_to_do_and_keeps_the_champions(pipeline: str, environment: dict[str, str]) -> None:
+def test_a_second_run_finds_nothing_to_do_and_keeps_the_champions(
+    pipeline: str, environment: dict[str, str], prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = (Path(environment["OPORA_VAR"]) / "pipeline.json").read_bytes()
-    command = [sys.executable, "-m", "flows.run_pipeline", "--clients", str(CLIENTS)]
-    subprocess.run(command, env=environment, cwd=ROOT, check=True, timeout=180, capture_output=True)
+    monkeypatch.setenv("OPORA_VAR", environment["OPORA_VAR"])
+    settings_module.settings.cache_clear()
+    try:
+        rows = run_again(PipelineRequest(clients=CLIENTS))
+    finally:
+        monkeypatch.undo()
+        settings_module.settings.cache_clear()
+    assert [(row["use case"], row["this run"]) for row in rows] == [(name, "nothing new in the lake") for name in USE_CASES]
     assert (Path(environment["OPORA_VAR"]) / "pipeline.json").read_bytes() == state
 
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -19,6 +20,8 @@ import httpx
 import pandas as pd
 import pytest
 
+from registry import models
+from settings import Settings
 from tests.integration.canaries import CODES, ERASED, NAMES, PERSON_NUMBERS, PHONES
 from tests.integration.traces import found_in
 
@@ -39,11 +42,13 @@ CLEAN = ("mlflow.db", "mlartifacts", "prefect", "evidently", "reports", "output"
 
 
 @pytest.fixture(scope="module")
-def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def var(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `var` of a bank through which the canaries went, its processes ended."""
     var = tmp_path_factory.mktemp("canaries")
-    for folder in ("output", "answers", "withdrawals", "anchors"):
+    for folder in ("output", "answers", "withdrawals", "anchors", "prefect"):
         (var / folder).mkdir()
+    shutil.copy(prefect_database, var / "prefect")
+    models.client(Settings(var=var))  # as empty as Prefect's, and sooner migrated than by that process
     environment = {**os.environ, "OPORA_VAR": str(var), "PREFECT_HOME": str(var / "prefect"), "PYTHONPATH": str(ROOT)}
     environment["OPORA_STRANGER_RATE_PER_SECOND"] = "1000000"  # else most of the mistakes would meet the limit alone
     environment.pop("OPORA_DATABASE_URL", None)
@@ -51,7 +56,7 @@ def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
         environment |= {"PREFECT_API_URL": url, "OPORA_PREFECT_API_URL": url}
         with (var / "output" / "flows.log").open("wb") as output:
             command = [sys.executable, "-m", "tests.integration.canary_bank"]
-            done = subprocess.run(command, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, timeout=400)
+            done = subprocess.run(command, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, timeout=550)
     assert done.returncode == 0, "".join(log.read_text()[-3000:] for log in (var / "output").glob("*.log"))
     return var
 
@@ -73,12 +78,14 @@ def _prefect(var: Path, environment: dict[str, str]) -> Iterator[str]:
 
 
 def _wait_for(url: str) -> None:
-    for _ in range(300):
-        try:
-            if httpx.get(url, timeout=2).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
+    deadline = time.monotonic() + 180
+    with httpx.Client(timeout=2) as client:
+        while time.monotonic() < deadline:
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.2)
     pytest.fail(f"{url} does not answer")
 
 

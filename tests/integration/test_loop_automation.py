@@ -1,6 +1,7 @@
 """From an event to a run of `respond`, through a real Prefect server, its automation and a real runner."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,13 +34,14 @@ def until(true: Callable[[], Any], seconds: float) -> Any:
 
 
 @pytest.fixture
-def prefect(tmp_path: Path) -> Iterator[httpx.Client]:
+def prefect(tmp_path: Path, prefect_database: Path) -> Iterator[httpx.Client]:
     """A client of a Prefect server with a runner, both with a `var` and a home of their own."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
     url, home = f"http://127.0.0.1:{port}/api", tmp_path / "prefect"
     home.mkdir()
+    shutil.copy(prefect_database, home)
     environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_API_URL": url, "OPORA_VAR": str(tmp_path)}
     environment |= {"PYTHONPATH": str(ROOT), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
     server = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
