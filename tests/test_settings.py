@@ -66,8 +66,10 @@ def test_make_up_and_make_serve_start_nothing_with_an_environment_that_is_not_un
 
 
 def test_every_variable_that_the_repository_names_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [path for kind in ("py", "md", "yml") for path in ROOT.rglob(f"*.{kind}") if path.parts[len(ROOT.parts)][0] != "."]
-    files += [ROOT / "Makefile", ROOT / "Procfile", ROOT / "Dockerfile"]
+    folders = [folder for folder in ROOT.iterdir() if folder.is_dir() and folder.name[0] != "."]
+    files = [ROOT / "Makefile", ROOT / "Procfile", ROOT / "Dockerfile"]
+    for kind in ("*.py", "*.md", "*.yml"):
+        files += [*ROOT.glob(kind), *(path for folder in folders for path in folder.rglob(kind))]
     named = {
         name
         for path in files

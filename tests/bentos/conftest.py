@@ -1,14 +1,23 @@
 """Real models in a real registry, a real journal and real online features, all small and in a folder of their own."""
 
+import os
+import pickle
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 
 import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+from starlette.testclient import TestClient
 
+from bentos.fraud.service import fraud_app
+from bentos.income.service import income_app
+from bentos.prescoring.service import prescoring_app
+from bentos.recommendation.service import recommendation_app
+from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from features.sets import FEATURE_SETS
 from features.tables import BANKS, PRODUCTS
@@ -20,6 +29,7 @@ from registry.scorer import REFERENCE, write_manifest
 from settings import Settings
 
 OUTPUTS = {"income": ("income",), "prescoring": BANKS, "recommendation": ("accepted",), "fraud": ("fraud",)}
+APPS = {"fraud": fraud_app, "income": income_app, "prescoring": prescoring_app, "recommendation": recommendation_app}
 THRESHOLDS = {"fraud": {"fraud": {"medium": 0.26, "high": 0.8}}, "prescoring": {bank: {"approve": 0.5} for bank in BANKS}}
 
 
@@ -69,16 +79,21 @@ def fit(use_case: str, folder: Path, seed: int) -> None:
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a bank of its own: its registry, journal and online features lie in one temporary folder."""
     # Nobody listens there: a Prefect server that happens to run on this machine gets no flow runs from tests.
-    return Settings(var=tmp_path_factory.mktemp("bank"), champion_poll_seconds=0.05, prefect_api_url="http://127.0.0.1:9/api")
+    return Settings(var=tmp_path_factory.mktemp("bank"), prefect_api_url="http://127.0.0.1:9/api")
 
 
 @pytest.fixture(scope="session")
 def promote_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Settings, str, int], str]:
     """Trains a use case with a seed, registers and promotes it in the registry of the given settings; gives the version."""
 
-    def promoted(config: Settings, use_case: str, seed: int) -> str:
+    @cache
+    def trained(use_case: str, seed: int, _outputs: tuple[str, ...]) -> Path:
         folder = tmp_path_factory.mktemp(use_case)
         fit(use_case, folder, seed)
+        return folder
+
+    def promoted(config: Settings, use_case: str, seed: int) -> str:
+        folder = trained(use_case, seed, OUTPUTS[use_case])
         with models.training_run(use_case, "test", config) as run_id:
             version = models.log(folder, run_id, use_case, config)
         models.client(config).set_registered_model_alias(use_case, models.CHAMPION, version)
@@ -112,6 +127,45 @@ def opened(bank: Settings, promote: Callable[[str, int], str]) -> Iterator[Calla
 
 
 @pytest.fixture(scope="session")
+def service_client(opened: Callable[[str], Backend]) -> Iterator[Callable[[str], TestClient]]:
+    """Opens the whole application of a use case over its opened backend, once per session, and calls it in one event loop."""
+    with ExitStack() as running:
+
+        @cache
+        def serve(use_case: str) -> TestClient:
+            backend = opened(use_case)
+            app = guarded(APPS[use_case](backend), backend.config)
+            return running.enter_context(TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False))
+
+        yield serve
+
+
+@pytest.fixture(scope="session")
 def feature_rows() -> Callable[[str, int, int], pd.DataFrame]:
     """Random feature rows of a use case: (use case, rows, seed)."""
     return random_rows
+
+
+class Canary:
+    """Makes the folder `marker` when a pickle of it is read."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = str(marker)
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self._marker,)
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "was-unpickled"
+
+
+@pytest.fixture
+def canary(marker: Path) -> bytes:
+    """The pickle, once it has shown that it acts."""
+    pickled = pickle.dumps(Canary(marker))
+    pickle.loads(pickled)
+    assert marker.exists()
+    marker.rmdir()
+    return pickled

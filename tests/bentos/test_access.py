@@ -69,7 +69,9 @@ def service(request: pytest.FixtureRequest, bank: Settings, promote: Callable[[s
     backend = Backend(request.param, config)
     backend.champion.look()
     backend.start()
-    yield Service(APPS[request.param](backend), config)
+    service = Service(APPS[request.param](backend), config)
+    with service.http:  # one event loop for all its requests
+        yield service
     backend.stop()
 
 

@@ -12,32 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from bentos.fraud.service import fraud_app
-from bentos.income.service import income_app
-from bentos.prescoring.service import prescoring_app
 from bentos.recommendation.export import csv_lines
-from bentos.recommendation.service import recommendation_app
 from bentos.recommendation.store import StoredPush
-from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from clock import now
 
-APPS = {"fraud": fraud_app, "income": income_app, "prescoring": prescoring_app, "recommendation": recommendation_app}
 INJECTIONS = ("'; DROP TABLE journal; --", "' OR '1'='1", "=HYPERLINK(1)", "@SUM(1)", "%27%3B--", "{{7*7}}", "..%2f..%2fetc")
 PUSHES = "/push-notifications"
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-@pytest.fixture(scope="module")
-def http(opened: Callable[[str], Backend]) -> Callable[[str], TestClient]:
+@pytest.fixture
+def http(service_client: Callable[[str], TestClient]) -> Callable[[str], TestClient]:
     """A client of a service."""
-
-    def client(use_case: str) -> TestClient:
-        backend = opened(use_case)
-        app = guarded(APPS[use_case](backend), backend.config)
-        return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
-
-    return client
+    return service_client
 
 
 JSON, LINES = "application/json", "application/x-ndjson"

@@ -1,6 +1,7 @@
 """What Prometheus is told: refusals under the endpoint they were meant for, and figures whose names stay."""
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 from fastapi import FastAPI
@@ -37,9 +38,19 @@ def counted(endpoint: str, status: int) -> float:
     return REGISTRY.get_sample_value("opora_requests_total", {"endpoint": endpoint, "status": str(status)}) or 0.0
 
 
-def http(app: Callable[[Backend], FastAPI], backend: Backend, **changed: object) -> TestClient:
-    config = backend.config.model_copy(update={"api_keys": (SecretStr(KEY["X-API-Key"]),), **changed})
-    return TestClient(guarded(app(backend), config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+@pytest.fixture(scope="module")
+def http(opened: Callable[[str], Backend]) -> Callable[..., TestClient]:
+    """A client of a service that asks for a key, with some settings changed."""
+
+    @cache
+    def app(use_case: str) -> FastAPI:
+        return {"fraud": fraud_app, "income": income_app}[use_case](opened(use_case))
+
+    def client(use_case: str, **changed: object) -> TestClient:
+        config = opened(use_case).config.model_copy(update={"api_keys": (SecretStr(KEY["X-API-Key"]),), **changed})
+        return TestClient(guarded(app(use_case), config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+
+    return client
 
 
 @pytest.mark.parametrize(
@@ -53,9 +64,9 @@ def http(app: Callable[[Backend], FastAPI], backend: Backend, **changed: object)
     ],
 )
 def test_a_refusal_before_the_endpoint_counts_for_the_endpoint(
-    opened: Callable[[str], Backend], status: int, request_: dict[str, object], changed: dict[str, object]
+    http: Callable[..., TestClient], status: int, request_: dict[str, object], changed: dict[str, object]
 ) -> None:
-    client = http(fraud_app, opened("fraud"), **changed)
+    client = http("fraud", **changed)
     if status == 429:
         client.post(SCORE, **request_)  # type: ignore[arg-type]
     before, lost = counted(SCORE, status), counted("other", status)
@@ -63,21 +74,21 @@ def test_a_refusal_before_the_endpoint_counts_for_the_endpoint(
     assert (counted(SCORE, status), counted("other", status)) == (before + 1, lost)
 
 
-def test_a_refused_address_with_a_code_in_it_counts_by_its_template(opened: Callable[[str], Backend]) -> None:
-    client, before = http(income_app, opened("income")), counted(CARD, 401)
+def test_a_refused_address_with_a_code_in_it_counts_by_its_template(http: Callable[..., TestClient]) -> None:
+    client, before = http("income"), counted(CARD, 401)
     assert client.get(CARD.format(id=CANARY)).status_code == 401
     assert counted(CARD, 401) == before + 1
     assert CANARY not in client.get("/metrics", headers=KEY).text
 
 
-def test_a_refusal_of_an_address_that_nobody_serves_counts_as_other(opened: Callable[[str], Backend]) -> None:
-    client, before = http(income_app, opened("income")), counted("other", 401)
+def test_a_refusal_of_an_address_that_nobody_serves_counts_as_other(http: Callable[..., TestClient]) -> None:
+    client, before = http("income"), counted("other", 401)
     assert client.get(f"/nowhere/{CANARY}").status_code == 401
     assert counted("other", 401) == before + 1
 
 
-def test_the_figures_have_the_names_that_dashboards_ask_for(opened: Callable[[str], Backend]) -> None:
-    text = http(fraud_app, opened("fraud")).get("/metrics", headers=KEY).text
+def test_the_figures_have_the_names_that_dashboards_ask_for(http: Callable[..., TestClient]) -> None:
+    text = http("fraud").get("/metrics", headers=KEY).text
     told = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE opora_")}
     health = {name for name in told if name.startswith("opora_model_health_")}
     assert health

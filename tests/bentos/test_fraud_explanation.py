@@ -12,8 +12,6 @@ from starlette.testclient import TestClient
 from bentos.fraud import reasons as fraud_reasons_module
 from bentos.fraud.reasons import KNOWN, fraud_reasons, sentence
 from bentos.fraud.requests import Wording
-from bentos.fraud.service import fraud_app
-from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from clock import now
 
@@ -28,8 +26,8 @@ def backend(opened: Callable[[str], Backend]) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def client(backend: Backend) -> TestClient:
-    return TestClient(guarded(fraud_app(backend), backend.config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+def client(backend: Backend, service_client: Callable[[str], TestClient]) -> TestClient:
+    return service_client("fraud")
 
 
 def test_an_explanation_is_the_answer_and_at_most_four_reasons_in_both_languages(client: TestClient) -> None:

@@ -53,8 +53,8 @@ def backend(opened: Callable[[str], Backend]) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def client(backend: Backend) -> TestClient:
-    return TestClient(guarded(fraud_app(backend), backend.config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+def client(backend: Backend, service_client: Callable[[str], TestClient]) -> TestClient:
+    return service_client("fraud")
 
 
 def journalled(backend: Backend, score_id: str) -> pd.Series:

@@ -14,8 +14,6 @@ from bentos.catalogue import CatalogueError, load_catalogue
 from bentos.income.explanation import explain
 from bentos.income.offerings import Offering, Offerings, Rule
 from bentos.income.prediction import IncomePredictor
-from bentos.income.service import income_app
-from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from clock import now
 from features.sets import FEATURE_SETS
@@ -45,8 +43,8 @@ def backend(opened: Callable[[str], Backend], feature_rows: Callable[[str, int, 
 
 
 @pytest.fixture(scope="module")
-def client(backend: Backend) -> TestClient:
-    return TestClient(guarded(income_app(backend), backend.config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+def client(backend: Backend, service_client: Callable[[str], TestClient]) -> TestClient:
+    return service_client("income")
 
 
 def card(client: TestClient, code: str = "1") -> dict:

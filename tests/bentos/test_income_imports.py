@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,16 +20,17 @@ UPLOAD = "/api/imports/income-csv"
 CSV = "client_code;month;income;w\n1;2026-01-01;350000,50;1\n".encode("cp1251")
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Settings:
-    return Settings(var=tmp_path, prefect_api_url="http://127.0.0.1:9/api", upload_limit=2_000_000)
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(var=tmp_path_factory.mktemp("imports"), prefect_api_url="http://127.0.0.1:9/api", upload_limit=2_000_000)
 
 
-@pytest.fixture
-def client(config: Settings, opened: Callable[[str], Backend]) -> TestClient:
+@pytest.fixture(scope="module")
+def client(config: Settings, opened: Callable[[str], Backend]) -> Iterator[TestClient]:
     backend = Backend("income", config)
     backend.journal, backend.champion = Journal(open_database(config.database("journal"))), opened("income").champion
-    return TestClient(guarded(income_app(backend), config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+    yield TestClient(guarded(income_app(backend), config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+    backend.journal.close()
 
 
 def send(client: TestClient, content: bytes, name: str = "incomes.csv", part: str = "file"):

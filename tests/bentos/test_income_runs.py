@@ -28,6 +28,9 @@ CSV = "client_code;month;income;w\n" + "".join(f"{number};2026-01-01;{350_000 + 
 
 pytestmark = pytest.mark.integration
 
+HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+"""Made once, since the certificates that it reads take longer than a request; each request has a connection of its own."""
+
 
 def free_port() -> int:
     with socket.socket() as listening:
@@ -91,7 +94,7 @@ def client(config: Settings, opened: Callable[[str], Backend]) -> TestClient:
 
 def alive(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health", auth=("opora", "secret"), timeout=2).is_success
+        return HTTP.get(f"{url}/health", auth=("opora", "secret"), timeout=2).is_success
     except httpx.HTTPError:
         return False
 
@@ -145,7 +148,7 @@ def test_an_upload_is_a_run_of_the_ingest_flow_and_its_rows_land_in_the_lake(
         "quarantined_rows": 1,
     }
     assert client.get(f"/api/admin/import/{done['id']}").json() == done
-    run = httpx.get(f"{config.prefect_api_url}/flow_runs/{done['id']}", auth=("opora", "secret")).json()
+    run = HTTP.get(f"{config.prefect_api_url}/flow_runs/{done['id']}", auth=("opora", "secret")).json()
     assert run["parameters"]["request"]["table"] == "verified_incomes"
     assert Path(run["parameters"]["request"]["path"]).parent == config.var / "uploads"
     assert open_lake(config).read("verified_incomes").count().execute() >= 98
@@ -164,6 +167,6 @@ def test_a_demo_bank_is_a_run_of_the_main_job(client: TestClient, config: Settin
     assert answer.status_code == 202
     run_id = answer.json()["id"]
     assert client.get(f"/api/admin/import/{run_id}").json()["id"] == run_id
-    parameters = httpx.get(f"{config.prefect_api_url}/flow_runs/{run_id}", auth=("opora", "secret")).json()["parameters"]
+    parameters = HTTP.get(f"{config.prefect_api_url}/flow_runs/{run_id}", auth=("opora", "secret")).json()["parameters"]
     assert parameters["request"] == {"clients": 200, "trials": 1, "seconds": 1.0}
     assert client.post("/api/admin/seed/start", json={"clients": 1}).status_code == 422

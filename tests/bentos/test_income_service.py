@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.income.service import income_app
-from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from clock import now
 
@@ -27,8 +25,8 @@ def backend(opened: Callable[[str], Backend], feature_rows: Callable[[str, int, 
 
 
 @pytest.fixture(scope="module")
-def client(backend: Backend) -> TestClient:
-    return TestClient(guarded(income_app(backend), backend.config), base_url="http://127.0.0.1", raise_server_exceptions=False)
+def client(backend: Backend, service_client: Callable[[str], TestClient]) -> TestClient:
+    return service_client("income")
 
 
 def journalled(backend: Backend, score_id: str) -> pd.Series:

@@ -6,15 +6,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from bentos.fraud.service import fraud_app
-from bentos.serving.application import guarded
-from bentos.serving.backend import Backend
-
 
 @pytest.fixture(scope="module")
-def http(opened: Callable[[str], Backend]) -> TestClient:
-    backend = opened("fraud")
-    return TestClient(guarded(fraud_app(backend), backend.config), base_url="http://127.0.0.1", client=("127.0.0.1", 5000))
+def http(service_client: Callable[[str], TestClient]) -> TestClient:
+    return service_client("fraud")
 
 
 def counts(**other: int) -> dict[str, int]:

@@ -39,7 +39,7 @@ OF_DESTINATIONS = {column.name for column in DESTINATION_COLUMNS}
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(var=tmp_path_factory.mktemp("parity"), champion_poll_seconds=0.05)
+    return Settings(var=tmp_path_factory.mktemp("parity"))
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +156,9 @@ def test_a_payment_of_a_client_is_judged_on_the_row_that_a_batch_computes(
     monkeypatch.setattr("bentos.fraud.scoring.now", lambda: moment.replace(tzinfo=UTC))  # hour and weekday are of this moment
     backend = serving("fraud")
     items = [{"client_id": code, "amount": AMOUNT} for code in drawn]
-    answer = client_of(fraud_app(backend), backend).post(BATCH, json={"items": items[1:]})
-    single = client_of(fraud_app(backend), backend).post(SCORE, json=items[0])
+    client = client_of(fraud_app(backend), backend)
+    answer = client.post(BATCH, json={"items": items[1:]})
+    single = client.post(SCORE, json=items[0])
     assert (answer.status_code, single.status_code) == (200, 200)
     payments = pd.DataFrame({"transaction_id": drawn, "client_code": drawn, "amount": AMOUNT, "ts": moment})
     expected = computed(tables, "fraud", payments.assign(destination_id=pd.Series([None] * CLIENTS, dtype="str")), moment)

@@ -8,8 +8,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from bentos.prescoring.form_features import FormFeatures
-from bentos.prescoring.service import prescoring_app
-from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from clock import now
 from features.sets import FEATURE_SETS
@@ -41,9 +39,8 @@ def backend(opened: Callable[[str], Backend]) -> Backend:
 
 
 @pytest.fixture(scope="module")
-def client(backend: Backend) -> TestClient:
-    app = guarded(prescoring_app(backend), backend.config)
-    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+def client(service_client: Callable[[str], TestClient]) -> TestClient:
+    return service_client("prescoring")
 
 
 def journalled(backend: Backend, score_id: str) -> pd.Series:

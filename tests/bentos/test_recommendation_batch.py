@@ -75,7 +75,7 @@ TABLES = {"clients": clients, "transactions": transactions, "transfers": transfe
 
 
 def bank_at(folder: Path, promote_in: Callable[[Settings, str, int], str]) -> Backend:
-    config = Settings(var=folder, champion_poll_seconds=0.05)
+    config = Settings(var=folder)
     promote_in(config, "recommendation", 1)
     backend = Backend("recommendation", config)
     backend.champion.look()

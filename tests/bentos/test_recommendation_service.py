@@ -10,8 +10,6 @@ from starlette.testclient import TestClient
 
 from bentos.push.grammar import amount_text
 from bentos.recommendation.facts import facts_of
-from bentos.recommendation.service import recommendation_app
-from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from clock import now
 from features.tables import PRODUCTS
@@ -54,9 +52,8 @@ def backend(opened: Callable[[str], Backend], feature_rows: Callable[[str, int, 
 
 
 @pytest.fixture(scope="module")
-def client(backend: Backend) -> TestClient:
-    app = guarded(recommendation_app(backend), backend.config)
-    return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+def client(backend: Backend, service_client: Callable[[str], TestClient]) -> TestClient:
+    return service_client("recommendation")
 
 
 def recommended(client: TestClient, code: str) -> list[dict[str, object]]:

@@ -2,10 +2,8 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from features.lake import Lake
 from features.raw_table import RawTable
 from features.tables import PAYMENTS, TRANSACTIONS
+from tests.fork_server import Forked, ForkServer
 
 INGEST = """
 import sys, time
@@ -28,22 +27,26 @@ for path in sys.argv[3:]:
 """
 
 
-def start(lake: Path, table: str, *files: Path) -> subprocess.Popen[str]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    """Processes that have imported the lake."""
+    with ForkServer("features.lake", "features.tables", "pandas") as server:
+        yield server
+
+
+def start(server: ForkServer, lake: Path, table: str, *files: Path) -> Forked:
     """A process that is ready to ingest `files` once a line is written to it."""
-    command = [sys.executable, "-c", INGEST, str(lake), table, *map(str, files)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    process = server.python(INGEST, str(lake), table, *map(str, files))
     assert process.stdout.readline() == "ready\n"
     return process
 
 
-def finish(*processes: subprocess.Popen[str]) -> list[list[str]]:
+def finish(*processes: Forked) -> list[list[str]]:
     """Let all processes go at once; what each printed."""
     for process in processes:
-        assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    results = [process.communicate(timeout=120) for process in processes]
+    results = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), results
     return [output.splitlines() for output, _ in results]
 
@@ -60,10 +63,10 @@ def payments(path: Path, first: int, last: int) -> Path:
     return path
 
 
-def test_different_files_at_once_all_land(tmp_path: Path) -> None:
+def test_different_files_at_once_all_land(tmp_path: Path, server: ForkServer) -> None:
     lake = tmp_path / "lake"
     groups = [[purchases(tmp_path / f"{name}{n}.csv", f"{name}{n}", 60) for n in range(4)] for name in "abc"]
-    outputs = finish(*(start(lake, "transactions", *group) for group in groups))
+    outputs = finish(*(start(server, lake, "transactions", *group) for group in groups))
     versions = sorted(int(line.split()[0]) for output in outputs for line in output)
     assert versions == list(range(12))
     table = Lake(str(lake)).read("transactions")
@@ -72,10 +75,10 @@ def test_different_files_at_once_all_land(tmp_path: Path) -> None:
     assert Lake(str(lake)).quarantine("transactions").count().to_pyarrow().as_py() == 12
 
 
-def test_the_same_file_at_once_lands_once(tmp_path: Path) -> None:
+def test_the_same_file_at_once_lands_once(tmp_path: Path, server: ForkServer) -> None:
     lake = tmp_path / "lake"
     files = [purchases(tmp_path / f"{n}.csv", str(n), 60) for n in range(4)]
-    outputs = finish(*(start(lake, "transactions", *files) for _ in range(3)))
+    outputs = finish(*(start(server, lake, "transactions", *files) for _ in range(3)))
     for lines in zip(*outputs, strict=True):
         assert len({line.split()[0] for line in lines}) == 1
         assert sorted(line.split()[2] for line in lines) == ["False", "True", "True"]
@@ -84,10 +87,10 @@ def test_the_same_file_at_once_lands_once(tmp_path: Path) -> None:
     assert len(list((lake / "transactions").glob("*.parquet"))) == 4
 
 
-def test_a_key_in_two_files_at_once_lands_once(tmp_path: Path) -> None:
+def test_a_key_in_two_files_at_once_lands_once(tmp_path: Path, server: ForkServer) -> None:
     lake = tmp_path / "lake"
     files = [payments(tmp_path / f"{n}.csv", n * 100, n * 100 + 102) for n in range(3)]
-    finish(*(start(lake, "payments", file) for file in files))
+    finish(*(start(server, lake, "payments", file) for file in files))
     keys = Lake(str(lake)).read("payments").transaction_id.to_pyarrow().to_pylist()
     assert sorted(keys) == sorted(f"p{number}" for number in range(302))
     repeated = Lake(str(lake)).quarantine("payments").to_pyarrow().to_pylist()
@@ -96,23 +99,22 @@ def test_a_key_in_two_files_at_once_lands_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", [TRANSACTIONS, PAYMENTS], ids=lambda table: table.name)
-def test_a_kill_at_any_moment_leaves_the_version_before_or_after(tmp_path: Path, table: RawTable) -> None:
+def test_a_kill_at_any_moment_leaves_the_version_before_or_after(tmp_path: Path, table: RawTable, server: ForkServer) -> None:
     name, root = table.name, tmp_path / "lake"
     make = (
         purchases if table is TRANSACTIONS else lambda path, code, rows: payments(path, int(code) * rows, (int(code) + 1) * rows)
     )
     started = time.monotonic()
-    finish(start(root, name, make(tmp_path / "first.csv", "0", 2000)))
+    finish(start(server, root, name, make(tmp_path / "first.csv", "0", 2000)))
     usual = time.monotonic() - started
     generator, landed = random.Random(7), 1
     for number in range(1, 6):
         file = make(tmp_path / f"{number}.csv", str(number), 2000)
-        process = start(root, name, file)
-        assert process.stdin is not None
+        process = start(server, root, name, file)
         process.stdin.write("\n")
         process.stdin.flush()
-        time.sleep(generator.uniform(0, min(usual / 2, 0.6)))
-        os.kill(process.pid, signal.SIGKILL)
+        time.sleep(generator.uniform(0, usual))
+        process.kill()
         process.communicate()
         version = Lake(str(root)).version(name)
         assert version in (landed - 1, landed)
@@ -148,11 +150,12 @@ Lake(sys.argv[1]).ingest(TRANSACTIONS, Path(sys.argv[2]))
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_crash_around_the_commit_of_the_quarantine_shows_nothing_and_can_be_repeated(tmp_path: Path, moment: str) -> None:
+def test_a_crash_around_the_commit_of_the_quarantine_shows_nothing_and_can_be_repeated(
+    tmp_path: Path, moment: str, server: ForkServer
+) -> None:
     """The gap between the quarantine's commit and the table's is too short for a random kill to meet."""
     root, file, other = tmp_path / "lake", purchases(tmp_path / "a.csv", "a", 60), purchases(tmp_path / "b.csv", "b", 60)
-    died = subprocess.run([sys.executable, "-c", DIE, str(root), str(file), moment], check=False)
-    assert died.returncode == 9
+    assert server.python(DIE, str(root), str(file), moment).wait() == 9
     lake = Lake(str(root))
     assert lake.versions() == {}
     assert lake.ingest(TRANSACTIONS, other).version == 0

@@ -1,13 +1,9 @@
 """A process that writes to the journal and says which rows were acknowledged, until it is killed."""
 
 import asyncio
-import os
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -16,31 +12,33 @@ from identifiers import new_ids
 from monitoring import journal as journal_module
 from monitoring.batches import JournalBatch, layout_of
 from monitoring.journal import Journal, JournalRow
+from tests.fork_server import ForkServer
 
-ROOT = Path(__file__).parents[2]
 _LAYOUT = layout_of(("amount", "hour"))
 
 
-def acknowledged(way: str, url: str, lines: int, gather_seconds: float = 0.25) -> list[str]:
+def acknowledged(server: ForkServer, way: str, url: str, lines: int, gather_seconds: float = 0.25) -> list[str]:
     """Ids of the rows that a process writing to the database at `url` was told to be durable, before and while it was killed.
 
     Args:
+        server: has imported this module.
         way: one of `WAYS`.
         lines: so many acknowledgements are waited for.
         gather_seconds: how long rows lie in the spool before they are moved.
     """
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.monitoring.killed", way, url, str(gather_seconds)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    ) as writer:
-        assert writer.stdout
-        told = [writer.stdout.readline() for _ in range(lines)]
-        writer.send_signal(signal.SIGKILL)
-        told += writer.stdout.readlines()
+    writer = server.python(
+        "import sys; from tests.monitoring import killed; killed.write(*sys.argv[1:])", way, url, str(gather_seconds)
+    )
+    told = [writer.stdout.readline() for _ in range(lines)]
+    writer.kill()
+    told += writer.communicate()[0].splitlines(keepends=True)
     return [line.strip() for line in told if len(line) == 33]  # the last one may have been cut short
+
+
+def write(way: str, url: str, gather_seconds: str) -> None:
+    """Write until killed."""
+    journal_module._GATHER_SECONDS = float(gather_seconds)
+    WAYS[way](Journal(open_database(url)))
 
 
 def _tell(ids: Iterable[str]) -> None:
@@ -92,8 +90,3 @@ def _batches(journal: Journal) -> None:
 
 
 WAYS: dict[str, Callable[[Journal], None]] = {"threads": _threads, "awaiting": _awaiting, "batches": _batches}
-
-
-if __name__ == "__main__":
-    journal_module._GATHER_SECONDS = float(sys.argv[3])
-    WAYS[sys.argv[1]](Journal(open_database(sys.argv[2])))

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from prefect import get_client
 from prefect.exceptions import ParameterTypeError
-from prefect.testing.utilities import prefect_test_harness
 
 import settings as settings_module
 from clock import now
@@ -30,10 +29,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory, income_model: Trained) -> Iterator[Settings]:
+def config(prefect_server: str, tmp_path_factory: pytest.TempPathFactory, income_model: Trained) -> Iterator[Settings]:
     """A `var` of this module's own with an income champion and a Prefect server."""
     var = tmp_path_factory.mktemp("var")
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPORA_VAR", str(var))
         settings_module.settings.cache_clear()
         with models.training_run("income", "test") as run_id:

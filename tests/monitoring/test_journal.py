@@ -27,6 +27,7 @@ from identifiers import new_ids
 from monitoring.batches import layout_of
 from monitoring.journal import Journal, JournalBatch, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
 from monitoring.rows import JOURNAL
+from tests.fork_server import ForkServer
 from tests.monitoring.killed import WAYS, acknowledged
 
 DAY = timedelta(days=1)
@@ -473,8 +474,8 @@ def test_services_that_start_together_make_the_table_once(database_url: str) -> 
 
 
 @pytest.mark.parametrize("way", list(WAYS))
-def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str, way: str) -> None:
-    told = {score_id for _ in range(5) for score_id in acknowledged(way, database_url, random.randint(1, 50))}
+def test_p10_kill_9_right_after_write_returned_loses_nothing(database_url: str, way: str, killable: ForkServer) -> None:
+    told = {score_id for _ in range(5) for score_id in acknowledged(killable, way, database_url, random.randint(1, 50))}
     with Journal(open_database(database_url)) as journal:
         found = set(journal.window("fraud", now() - DAY, now() + DAY).score_id)
     assert told

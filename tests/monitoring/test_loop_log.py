@@ -1,7 +1,5 @@
 """The loop's record: one decision an event under two processes, leases that end with their holder, steps that stay as written."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +16,7 @@ from monitoring.leases import LeaseLost, holder_of, kept, take
 from monitoring.loop_log import UNANSWERED, LoopLog, main
 from monitoring.loop_tables import STEPS, open_loop, reading, writing
 from settings import Settings
+from tests.fork_server import ForkServer
 
 ROOT = Path(__file__).parents[2]
 LEASE = timedelta(seconds=60)
@@ -67,14 +66,10 @@ def outcomes(log: LoopLog, at: datetime) -> list[str]:
 
 def test_two_processes_that_deliver_the_same_events_decide_each_once_and_retrain_once(database_url: str, engine: Engine) -> None:
     events = [f"event-{number}" for number in range(20)]
-    moment = str(time.time() + 3)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", DELIVER, database_url, moment, *order], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        for order in (events, events[::-1])
-    ]
-    lines = [line.split() for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
+    with ForkServer("monitoring.loop_log") as server:
+        moment = str(time.time() + 1)
+        processes = [server.python(DELIVER, database_url, moment, *order) for order in (events, events[::-1])]
+        lines = [line.split() for process in processes for line in process.communicate()[0].splitlines()]
     assert [process.returncode for process in processes] == [0, 0]
     assert sorted(line[0] for line in lines if line[1] == "new") == sorted(events)
     assert sorted(line[0] for line in lines if line[1] == "known") == sorted(events)

@@ -1,11 +1,9 @@
 """The journal's tables are made by whoever opens it first; whoever comes later waits for nobody."""
 
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
+import pytest
 from sqlalchemy import Connection, inspect, make_url, select, text
 
 from clock import now
@@ -14,8 +12,8 @@ from monitoring.journal import Journal, JournalRow
 from monitoring.outcomes import labelled
 from monitoring.rows import ESTIMATES, JOURNAL, LABELS, LABELS_ASIDE, LAYOUTS, open_journal
 from settings import Settings
+from tests.fork_server import ForkServer
 
-ROOT = Path(__file__).parents[2]
 TABLES = (JOURNAL, LAYOUTS, LABELS, LABELS_ASIDE)
 OPEN = """
 import sys, time
@@ -30,39 +28,34 @@ with open_journal(Settings(database_url=sys.argv[1])).connect() as connection:
 """
 
 
-def open_in_three_processes(database_url: str) -> None:
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    """Processes that are about to open the journal."""
+    with ForkServer("monitoring.rows", "settings") as server:
+        yield server
+
+
+def open_in_three_processes(server: ForkServer, database_url: str) -> None:
     """Open the journal at the same moment in processes of their own, none of which may fail."""
-    opening = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPEN, database_url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        for _ in range(3)
-    ]
+    opening = [server.python(OPEN, database_url) for _ in range(3)]
     for process in opening:
-        assert process.stdout
         assert process.stdout.readline() == "ready\n"
     moment = time.time() + 0.2
     for process in opening:
-        assert process.stdin
         process.stdin.write(f"{moment}\n")
         process.stdin.flush()
     ended = [process.communicate() for process in opening]
     assert [process.returncode for process in opening] == [0, 0, 0], ended
 
 
-def test_processes_that_open_it_at_once_make_every_table_once(database_url: str) -> None:
-    open_in_three_processes(database_url)
+def test_processes_that_open_it_at_once_make_every_table_once(database_url: str, server: ForkServer) -> None:
+    open_in_three_processes(server, database_url)
     engine = open_database(database_url)
     assert {table.name for table in TABLES} <= set(inspect(engine).get_table_names())
     engine.dispose()
 
 
-def test_a_journal_of_an_earlier_release_is_brought_up_to_date_with_all_its_rows(database_url: str) -> None:
+def test_a_journal_of_an_earlier_release_is_brought_up_to_date_with_all_its_rows(database_url: str, server: ForkServer) -> None:
     engine = open_journal(Settings(database_url=database_url))
     with Journal(engine) as journal:
         journal.write([row("old")])
@@ -74,7 +67,7 @@ def test_a_journal_of_an_earlier_release_is_brought_up_to_date_with_all_its_rows
             connection.execute(text("ANALYZE journal"))
             assert sampled(connection) == {"client_id"}
     engine.dispose()
-    open_in_three_processes(database_url)
+    open_in_three_processes(server, database_url)
     with engine.connect() as connection:
         assert connection.execute(select(JOURNAL.c.client_id, JOURNAL.c.error)).all() == [("old", None)]
         assert connection.execute(select(ESTIMATES.c.realised_at)).all() == []

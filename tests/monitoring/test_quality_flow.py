@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import pytest
 from prefect import get_client
-from prefect.testing.utilities import prefect_test_harness
 from sqlalchemy import select, update
 
 import settings as settings_module
@@ -35,10 +34,10 @@ SCORED = now() - timedelta(days=45)
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory, income_model: Trained) -> Iterator[Settings]:
+def config(prefect_server: str, tmp_path_factory: pytest.TempPathFactory, income_model: Trained) -> Iterator[Settings]:
     """A `var` of this module's own with an income champion, its scores of 45 days ago and of now, and a Prefect server."""
     var = tmp_path_factory.mktemp("var")
-    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=300):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPORA_VAR", str(var))
         settings_module.settings.cache_clear()
         with models.training_run("income", "test") as run_id:

@@ -26,6 +26,7 @@ from monitoring.journal import Journal, JournalRow
 from monitoring.labels import Label, record_labels
 from monitoring.rows import Record, create_tables
 from monitoring.spool import Place, Spool, frames
+from tests.fork_server import ForkServer
 from tests.monitoring.killed import acknowledged
 
 DAY = timedelta(days=1)
@@ -218,8 +219,12 @@ def test_a_database_that_never_heard_of_a_spool_takes_its_rows(engine: Engine, f
     assert spools(engine) == []
 
 
-def test_p10_killed_while_rows_are_moved_each_is_there_exactly_once(engine: Engine) -> None:
-    told = {score_id for _ in range(3) for score_id in acknowledged("batches", str(engine.url), random.randint(20, 600), 0.001)}
+def test_p10_killed_while_rows_are_moved_each_is_there_exactly_once(engine: Engine, killable: ForkServer) -> None:
+    told = {
+        score_id
+        for _ in range(3)
+        for score_id in acknowledged(killable, "batches", str(engine.url), random.randint(20, 600), 0.001)
+    }
     assert spools(engine), "nothing was left behind: the spool was not used"
     with Journal(engine):
         pass

@@ -18,17 +18,17 @@ from registry.fast import FastScorer
 from registry.outputs import Calibration, ClassScaling, Lacking, Member, Output
 from registry.scorer import REFERENCE, Scorer, category_positions, write_manifest
 
-ROWS, TREES = 600, 25
+LEARNED, ASKED, TREES = 600, 150, 25
 CITIES = ["Алматы", "Астана", "Шымкент"]
 BLENDS = {family: {family: 1.0} for family in FAMILIES} | {"blend": dict(zip(FAMILIES, (0.5, 0.3, 0.2), strict=True))}
 
 
-def rows(seed: int, strange: bool = False) -> pd.DataFrame:
+def rows(seed: int, count: int = ASKED, strange: bool = False) -> pd.DataFrame:
     """Random rows, a fifth of the values missing; `strange` ones also have cities that training never saw."""
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({f"x{index}": rng.lognormal(3, 2, ROWS) for index in range(6)})
-    frame["city"] = rng.choice([*CITIES, "Berlin", "nan", ""] if strange else CITIES, ROWS)
-    frame["count"] = rng.integers(0, 5, ROWS).astype(float)
+    frame = pd.DataFrame({f"x{index}": rng.lognormal(3, 2, count) for index in range(6)})
+    frame["city"] = rng.choice([*CITIES, "Berlin", "nan", ""] if strange else CITIES, count)
+    frame["count"] = rng.integers(0, 5, count).astype(float)
     return frame.mask(rng.random(frame.shape) < 0.2)
 
 
@@ -51,8 +51,8 @@ def fit(family: str, matrix: np.ndarray, labels: np.ndarray, classes: int, categ
 
 
 def seal(folder: Path, families: dict[str, float], classes: int, names: list[str]) -> Scorer:
-    """A Scorer of the given blend, trained on `rows(1)`; with a calibration map, and another of rows without x0 and x1."""
-    frame = rows(1)
+    """A Scorer of the given blend, trained on random rows; with a calibration map, and another of rows without x0 and x1."""
+    frame = rows(1, LEARNED)
     columns = learn_columns(frame, names)
     matrix, categories = encode(frame, columns), category_positions(columns)
     signal = np.nan_to_num(np.log(frame["x0"]), nan=3) + (frame["city"] == "Астана") * 2
@@ -118,7 +118,7 @@ def test_nan_is_missing_even_where_a_category_is_called_nan(tmp_path: Path) -> N
 
 
 def test_threads_that_share_a_scorer_do_not_mix_their_rows(scorer: Scorer) -> None:
-    fast, frame = FastScorer(scorer), rows(5)
+    fast, frame = FastScorer(scorer), rows(5, 2 * ASKED)
     asked = [fast.vector(row) for row in values(frame, scorer)]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda vector: fast.predict_one(vector)["label"], asked))

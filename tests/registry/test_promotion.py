@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -35,8 +34,7 @@ from registry.promotion import Holdout
 from registry.rollback import NoRollback
 from registry.scorer import REFERENCE, Scorer, write_manifest
 from settings import Settings
-
-ROOT = Path(__file__).parents[2]
+from tests.fork_server import Forked, ForkServer
 
 
 @pytest.fixture(scope="module")
@@ -458,12 +456,20 @@ def promote(config: Settings, name: str, version: str, expected: str | None) -> 
     move_champion(name, version, expected, "promote", "promoted: a test", {}, config)
 
 
-def python(config: Settings, script: str, *arguments: str) -> subprocess.Popen[str]:
-    """Another process with the registry of `config` as its own; its script finds its arguments in `sys.argv`."""
-    environment = {**os.environ, "OPORA_VAR": str(config.var), "PYTHONPATH": str(ROOT)}
-    environment |= {"OPORA_DATABASE_URL": config.database_url, "OPORA_MLFLOW_TRACKING_URI": config.mlflow_tracking_uri}
-    command = [sys.executable, "-c", script, *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+Python = Callable[..., Forked]
+
+
+@pytest.fixture(scope="module")
+def python() -> Iterator[Python]:
+    """Starts another process with the registry of given settings; its script finds its arguments in `sys.argv`."""
+    with ForkServer("registry.aliases", "registry.ledger") as server:
+
+        def start(config: Settings, script: str, *arguments: str) -> Forked:
+            environment = {"OPORA_VAR": str(config.var), "OPORA_DATABASE_URL": config.database_url}
+            environment["OPORA_MLFLOW_TRACKING_URI"] = config.mlflow_tracking_uri
+            return server.python(script, *arguments, environment=environment)
+
+        yield start
 
 
 class TestOneWinner:
@@ -510,7 +516,7 @@ class TestOneWinner:
             assert_at_one(house, name, current)
         assert len(actions(house, name)) == 4
 
-    def test_of_two_processes_exactly_one_wins(self, house: Settings, name: str) -> None:
+    def test_of_two_processes_exactly_one_wins(self, house: Settings, name: str, python: Python) -> None:
         first, *rivals = empty_versions(house, name, 3)
         promote(house, name, first, None)
         script = (
@@ -526,9 +532,9 @@ class TestOneWinner:
             "except ChampionChanged as error:\n"
             "    print(error)\n"
         )
-        start = str(time.time() + 8)
+        start = str(time.time() + 3)
         processes = [python(house, script, name, version, first, start) for version in rivals]
-        answers = [process.communicate(timeout=120) for process in processes]
+        answers = [process.communicate() for process in processes]
         said = sorted((out.strip() for out, _ in answers), key=lambda words: words != "won")
         assert said[0] == "won", answers
         assert "changed meanwhile" in said[1], answers
@@ -586,11 +592,11 @@ for version in itertools.cycle(versions):
 
 
 class TestRecovery:
-    def test_a_process_killed_between_ledger_and_alias_is_made_good(self, house: Settings, name: str) -> None:
+    def test_a_process_killed_between_ledger_and_alias_is_made_good(self, house: Settings, name: str, python: Python) -> None:
         old, new = empty_versions(house, name, 2)
         promote(house, name, old, None)
         process = python(house, DIES, name, new, old)
-        process.communicate(timeout=120)
+        process.communicate()
         assert process.returncode == -signal.SIGKILL
         assert models.champion_version(name, house) == old
         assert alias_at(name, now(), config=house) == new
@@ -599,24 +605,24 @@ class TestRecovery:
         assert actions(house, name) == [("promote", None, old), ("promote", old, new)]
 
     def test_a_version_deleted_before_its_interrupted_promotion_was_made_good_is_given_up(
-        self, bank: Settings, name: str
+        self, bank: Settings, name: str, python: Python
     ) -> None:
         old, new = empty_versions(bank, name, 2)
         promote(bank, name, old, None)
-        python(bank, DIES, name, new, old).communicate(timeout=120)
+        python(bank, DIES, name, new, old).communicate()
         models.client(bank).delete_model_version(name, new)
         assert settle(name, bank) == old
         assert_at_one(bank, name, old)
 
-    def test_kills_at_any_moment_leave_ledger_and_alias_able_to_agree(self, house: Settings, name: str) -> None:
+    def test_kills_at_any_moment_leave_ledger_and_alias_able_to_agree(self, house: Settings, name: str, python: Python) -> None:
         versions = empty_versions(house, name, 3)
         chance = random.Random(1)
         for _ in range(4):
             process = python(house, RESTLESS, name, *versions)
             process.stdout.readline()
             time.sleep(chance.random() * 0.5)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.kill()
+            process.communicate()
             assert_at_one(house, name, settle(name, house))
         assert {action for action, _, _ in actions(house, name)} == {"promote"}  # nothing was taken for another hand's move
 

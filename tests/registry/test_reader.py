@@ -65,6 +65,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if request.param == "sqlite":
         yield Settings(var=var)
     elif request.param == "server":
+        models.client(Settings(var=var))  # the server finds its database there and has nothing to migrate
         with mlflow_server(var) as address:
             yield Settings(var=var, mlflow_tracking_uri=address)
     else:

@@ -31,7 +31,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
     folder.mkdir()
     borders = (200_000.0, 400_000.0)
     task = TrainingTask("income", ("income",), "regression", "wmae", ("sector", "age"), positive=True, segments=borders)
-    train(task, salaries(30_000, 1), folder, Budget(3, 600), 1, lambda share, sentence: None)
+    train(task, salaries(12_000, 1), folder, Budget(1, 600), 1, lambda share, sentence: None)
     return Scorer.load(folder)
 
 

@@ -10,7 +10,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.columns import FeatureColumn
@@ -400,6 +400,7 @@ def test_threshold_figures_equal_counting(rows_: list[tuple[float, bool]]) -> No
             assert row["precision"] == pytest.approx(labels[acted].mean())
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.sampled_from([0.5, 0.02]))
 def test_calibration_bins_hold_every_row_once_and_an_honest_model_has_little_error(seed: int, rate: float) -> None:
     rng = np.random.default_rng(seed)

@@ -46,10 +46,16 @@ def searched(root: Path, budget: Budget, frame: pd.DataFrame | None = None, seed
     return search(TASK, part, columns, folds, budget, seed, root, lambda share, sentence: None)
 
 
-def test_the_strongest_known_configuration_of_each_family_comes_first(tmp_path: Path) -> None:
-    found = searched(tmp_path, Budget(3, 600))
-    assert {row["family"] for row in found.leaderboard.rows} == set(FAMILIES)
-    assert {row["parameters"] for row in found.leaderboard.rows} == {"default"}
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """A search of some clients from its first to its last trial; the last four are suggested from the others."""
+    return searched(tmp_path_factory.mktemp("whole"), Budget(10, 600), clients(600))
+
+
+def test_the_strongest_known_configuration_of_each_family_comes_first(whole: Found) -> None:
+    first = [row for row in whole.leaderboard.rows if row["trial"] < len(FAMILIES)]
+    assert {row["family"] for row in first} == set(FAMILIES)
+    assert {row["parameters"] for row in first} == {"default"}
 
 
 def test_small_tables_are_cross_validated_and_tables_with_time_keep_their_order() -> None:
@@ -72,14 +78,15 @@ def test_rows_of_one_group_never_lie_on_two_sides_of_a_cut(time_column: str | No
         assert not set(branch[fold.train]) & set(branch[fold.validation])
 
 
-def test_the_same_search_gives_the_same_recipe_whatever_order_its_fits_end_in(tmp_path: Path) -> None:
-    budget = Budget(7, 600)
-    assert searched(tmp_path / "first", budget).recipe == searched(tmp_path / "second", budget).recipe
+def test_the_same_search_gives_the_same_recipe_whatever_order_its_fits_end_in(whole: Found, tmp_path: Path) -> None:
+    again = searched(tmp_path, Budget(10, 600), clients(600))
+    assert again.recipe == whole.recipe
+    assert [row["trial"] for row in again.leaderboard.rows] == [row["trial"] for row in whole.leaderboard.rows]
 
 
 def test_a_budget_in_seconds_ends_the_search_in_time(tmp_path: Path) -> None:
-    found = searched(tmp_path, Budget(100_000, 8), clients(6000))  # how exactly is measured in bench/; here: it ends at all
-    assert 3 < len(found.leaderboard.rows) < 100_000
+    found = searched(tmp_path, Budget(100_000, 4))  # how exactly is measured in bench/; here: it ends at all
+    assert 0 < len(found.leaderboard.rows) < 100_000
 
 
 _KILLED = """
@@ -91,25 +98,23 @@ spec = importlib.util.spec_from_file_location("searches", {file!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 print("started", flush=True)
-module.searched(Path({root!r}), module.Budget(14, 600), module.clients(1500))
+module.searched(Path({root!r}), module.Budget(10, 600), module.clients(600))
 """
 
 
-def test_a_search_killed_half_way_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_search_killed_half_way_goes_on_and_ends_as_if_it_had_not_been(whole: Found, tmp_path: Path) -> None:
     root = tmp_path / "killed"
     code = _KILLED.format(project=str(PROJECT), file=__file__, root=str(root))
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(PROJECT)})
     deadline = time.monotonic() + 120
-    while len(list(root.rglob("*-0.npz"))) < 6 and time.monotonic() < deadline:
+    while len(list(root.rglob("*-0.npz"))) < 4 and time.monotonic() < deadline:
         assert process.poll() is None, "the search ended before it could be killed: give it more trials"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = len(list(root.rglob("*-0.npz")))
-    assert before >= 6
-    frame = clients(1500)
-    resumed = searched(root, Budget(14, 590), frame)  # reading the table again took longer
-    whole = searched(tmp_path / "whole", Budget(14, 600), frame)
+    assert before >= 4
+    resumed = searched(root, Budget(10, 590), clients(600))  # reading the table again took longer
     assert resumed.recipe == whole.recipe
     assert [row["trial"] for row in resumed.leaderboard.rows] == [row["trial"] for row in whole.leaderboard.rows]
     assert not list(root.rglob("*.npz")), "a finished search leaves nothing behind"
@@ -161,11 +166,10 @@ def test_monotone_constraints_hold_for_every_family() -> None:
     part, columns, folds = develop(task, in_order(task, frame, 1), 1)
     trials = Trials(task, part, columns, folds, 1, Workers(1, 1))
     grid = pd.concat([frame.head(40)] * 2).reset_index(drop=True)
-    for name, sign in (("a", 1), ("b", -1)):
-        raised = grid.assign(**{name: grid[name] + 1.0})
-        for family in FAMILIES.values():
-            params = family.portfolio(trials.problem)[0]
-            fitted = family.refit(trials.problem, rows(task, part, "yes"), params, 60)
+    for family in FAMILIES.values():
+        fitted = family.refit(trials.problem, rows(task, part, "yes"), family.portfolio(trials.problem)[0], 60)
+        for name, sign in (("a", 1), ("b", -1)):
+            raised = grid.assign(**{name: grid[name] + 1.0})
             rise = fitted.margin(encode(raised, columns)) - fitted.margin(encode(grid, columns))
             assert (sign * rise >= -1e-6).all(), (family.name, name)
 
