@@ -1,6 +1,7 @@
 """Imports through a real Prefect server with a password and CSRF protection, and a real flow runner."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -71,8 +72,9 @@ def running(command: list[str], environment: dict[str, str], log: Path) -> Itera
 
 
 @pytest.fixture(scope="module")
-def server(config: Settings, environment: dict[str, str]) -> Iterator[None]:
+def server(config: Settings, environment: dict[str, str], prefect_database: Path) -> Iterator[None]:
     (config.var / "prefect").mkdir(parents=True)
+    shutil.copy(prefect_database, config.var / "prefect" / "prefect.db")
     port = config.prefect_api_url.split(":")[2].split("/")[0]
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1", "--port", port]
     for _ in running(command, environment, config.var / "server.log"):
