@@ -24,7 +24,7 @@ from training.part_refusals import check_parts
 from training.refusals import check_trainable
 from training.schedule import REFIT
 from training.search import search
-from training.split import Split, split
+from training.split import Split, as_requested, split
 from training.task import Part, TrainingTask
 from training.thresholds import Thresholds
 
@@ -239,9 +239,10 @@ def _holdout(task: TrainingTask, parts: Split) -> Holdout:
         rows = part.labels[output][known], part.weights[known], seen.labels[output][learned], seen.weights[learned]
         classes = len(task.classes)
         baselines.append(naive_class_score(metric, *rows, classes) if classes else naive_score(metric, *rows))
-    features = part.frame.assign(**dict.fromkeys(task.sometimes_absent, np.nan))
     labels, weights = pd.DataFrame(part.labels), pd.Series(part.weights)
-    return Holdout(features, labels, weights, task.metric, float(np.mean(baselines)), task.group or task.entity)
+    return Holdout(
+        as_requested(task, part.frame), labels, weights, task.metric, float(np.mean(baselines)), task.group or task.entity
+    )
 
 
 def _metrics(task: TrainingTask, folder: Path, holdout: Holdout, complete: pd.DataFrame) -> dict[str, float]:
@@ -250,10 +251,10 @@ def _metrics(task: TrainingTask, folder: Path, holdout: Holdout, complete: pd.Da
     `complete` are the holdout's rows with what is sometimes absent: they have the task's metric for themselves.
     """
     scorer = Scorer.load(folder)
-    figures = {f"holdout_{task.metric}": evaluate(scorer, holdout), f"naive_{task.metric}": holdout.baseline}
+    predictions = scorer.predict(holdout.features)
+    figures = {f"holdout_{task.metric}": holdout.score(predictions), f"naive_{task.metric}": holdout.baseline}
     if task.sometimes_absent:
         figures[task.complete_figure] = evaluate(scorer, replace(holdout, features=complete))
-    predictions = scorer.predict(holdout.features)
     companions = ("wmae", "rmse") if task.kind == "regression" else ("roc_auc", "pr_auc", "log_loss")
     for output in task.outputs:
         known = holdout.labels[output].notna().to_numpy()

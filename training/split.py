@@ -58,9 +58,13 @@ def split(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Split:
     development, calibration, holdout = (ordered.iloc[rows] for rows in cut(task, ordered))
     part, columns, folds = develop(task, development, seed)
     complete = as_part(task, calibration, columns)
-    absent = dict.fromkeys(task.sometimes_absent, np.nan)
-    lacking = as_part(task, calibration.assign(**absent), columns) if absent else complete
+    lacking = as_part(task, as_requested(task, calibration), columns) if task.sometimes_absent else complete
     return Split(columns, part, folds, complete, lacking, as_part(task, holdout, columns))
+
+
+def as_requested(task: TrainingTask, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows as requests bring them: what is sometimes absent is missing."""
+    return frame.assign(**dict.fromkeys(task.sometimes_absent, np.nan))
 
 
 def develop(task: TrainingTask, ordered: pd.DataFrame, seed: int) -> tuple[Part, tuple[ModelColumn, ...], tuple[Fold, ...]]:
