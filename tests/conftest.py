@@ -56,9 +56,7 @@ def migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         var.mkdir(parents=True, exist_ok=True)
         with FileLock(var / "mlflow.lock"):
             if not database.exists():
-                with closing(sqlite3.connect(template)) as migrated, closing(sqlite3.connect(var / "copy.db")) as copy:
-                    migrated.backup(copy)
-                (var / "copy.db").replace(database)
+                _copy_whole(template, database)
         prepare(uri, var)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -83,10 +81,16 @@ def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{fresh}"}),
             ):
                 asyncio.run(provide_database_interface().create_db())
-            with closing(sqlite3.connect(fresh)) as migrated, closing(sqlite3.connect(root / "prefect-copy.db")) as copy:
-                migrated.backup(copy)
-            (root / "prefect-copy.db").replace(database)
+            _copy_whole(fresh, database)
     return database
+
+
+def _copy_whole(source: Path, database: Path) -> None:
+    """Copy a SQLite database with what its write-ahead log still holds; the copy is there whole or not at all."""
+    unfinished = database.with_suffix(".copy")
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(unfinished)) as copy:
+        original.backup(copy)
+    unfinished.replace(database)
 
 
 @pytest.fixture(scope="module")

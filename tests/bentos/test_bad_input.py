@@ -22,12 +22,6 @@ PUSHES = "/push-notifications"
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-@pytest.fixture
-def http(service_client: Callable[[str], TestClient]) -> Callable[[str], TestClient]:
-    """A client of a service."""
-    return service_client
-
-
 JSON, LINES = "application/json", "application/x-ndjson"
 
 
@@ -48,9 +42,9 @@ JSON, LINES = "application/json", "application/x-ndjson"
     ],
 )
 def test_a_name_that_stands_twice_is_refused_and_named(
-    http: Callable[[str], TestClient], use_case: str, path: str, kind: str, body: str, field: str
+    service_client: Callable[[str], TestClient], use_case: str, path: str, kind: str, body: str, field: str
 ) -> None:
-    answer = http(use_case).post(path, content=body, headers={"Content-Type": kind})
+    answer = service_client(use_case).post(path, content=body, headers={"Content-Type": kind})
     assert answer.status_code == 422
     assert answer.json()["error"] == {"code": "invalid_request", "message": f"{field}: is given twice", "field": field}
 
@@ -58,10 +52,12 @@ def test_a_name_that_stands_twice_is_refused_and_named(
 @pytest.mark.parametrize(
     "body", ['{"amount": 5, "client_id": "a:b", "os_ver_cnt_30d": null}', '{"amount":5,"client_id":"null:"}']
 )
-def test_nulls_and_colons_in_a_text_are_not_taken_for_a_second_name(http: Callable[[str], TestClient], body: str) -> None:
+def test_nulls_and_colons_in_a_text_are_not_taken_for_a_second_name(
+    service_client: Callable[[str], TestClient], body: str
+) -> None:
     alone, lines, batch = body, f"{body}\n{body}", f'{{"items": [{body}, {body}]}}'
     for path, kind, text in (("transaction", JSON, alone), ("batch", LINES, lines), ("batch", JSON, batch)):
-        answer = http("fraud").post(f"/api/v1/score_{path}", content=text, headers={"Content-Type": kind})
+        answer = service_client("fraud").post(f"/api/v1/score_{path}", content=text, headers={"Content-Type": kind})
         assert answer.status_code == 200, answer.text
 
 
@@ -84,9 +80,9 @@ def refused(answer: httpx.Response, *statuses: int) -> bool:
     ],
 )
 def test_a_made_up_code_in_an_address_is_unknown_or_refused(
-    http: Callable[[str], TestClient], use_case: str, path: str, code: str
+    service_client: Callable[[str], TestClient], use_case: str, path: str, code: str
 ) -> None:
-    assert refused(http(use_case).get(path.format(code)), 400, 404, 422)
+    assert refused(service_client(use_case).get(path.format(code)), 400, 404, 422)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +95,8 @@ def test_a_made_up_code_in_an_address_is_unknown_or_refused(
         "segment_code=low'--",
     ],
 )
-def test_a_wrong_filter_is_refused_and_named(http: Callable[[str], TestClient], query: str) -> None:
-    answer = http("income").get(f"/api/clients?{query}")
+def test_a_wrong_filter_is_refused_and_named(service_client: Callable[[str], TestClient], query: str) -> None:
+    answer = service_client("income").get(f"/api/clients?{query}")
     assert refused(answer, 422)
     assert answer.json()["error"]["field"] == query.split("=", 1)[0]
 
@@ -125,8 +121,8 @@ def test_a_wrong_filter_is_refused_and_named(http: Callable[[str], TestClient], 
     ],
     ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else None,
 )
-def test_a_list_of_clients_that_is_none_is_refused(http: Callable[[str], TestClient], body: bytes, status: int) -> None:
-    answer = http("recommendation").post(PUSHES, content=body, headers={"Content-Type": "application/json"})
+def test_a_list_of_clients_that_is_none_is_refused(service_client: Callable[[str], TestClient], body: bytes, status: int) -> None:
+    answer = service_client("recommendation").post(PUSHES, content=body, headers={"Content-Type": "application/json"})
     assert refused(answer, status)
 
 
@@ -157,24 +153,24 @@ NDJSON, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
     ],
 )
 def test_one_bad_item_of_a_batch_in_another_format_refuses_it_and_is_named(
-    http: Callable[[str], TestClient], kind: str, body: bytes, field: str
+    service_client: Callable[[str], TestClient], kind: str, body: bytes, field: str
 ) -> None:
-    answer = http("fraud").post("/api/v1/score_batch", content=body, headers={"Content-Type": kind})
+    answer = service_client("fraud").post("/api/v1/score_batch", content=body, headers={"Content-Type": kind})
     assert refused(answer, 422)
     assert answer.json()["error"]["field"].startswith(field)
 
 
 @pytest.mark.parametrize("kind", [NDJSON, ARROW, "application/json"])
-def test_p31_a_batch_of_40_mebibytes_is_refused_in_every_format(http: Callable[[str], TestClient], kind: str) -> None:
-    answer = http("fraud").post("/api/v1/score_batch", content=b" " * (40 << 20), headers={"Content-Type": kind})
+def test_p31_a_batch_of_40_mebibytes_is_refused_in_every_format(service_client: Callable[[str], TestClient], kind: str) -> None:
+    answer = service_client("fraud").post("/api/v1/score_batch", content=b" " * (40 << 20), headers={"Content-Type": kind})
     assert refused(answer, 413)
 
 
 @pytest.mark.parametrize("text", [text for text in INJECTIONS if "%" not in text])
 def test_what_looks_like_sql_or_a_formula_is_kept_to_the_letter(
-    http: Callable[[str], TestClient], opened: Callable[[str], Backend], text: str
+    service_client: Callable[[str], TestClient], opened: Callable[[str], Backend], text: str
 ) -> None:
-    answer = http("fraud").post("/api/v1/score_transaction", json={"amount": 5, "client_id": text})
+    answer = service_client("fraud").post("/api/v1/score_transaction", json={"amount": 5, "client_id": text})
     assert answer.status_code == 200
     kept = opened("fraud").journal.window("fraud", now() - timedelta(minutes=5), now() + timedelta(minutes=5))
     assert kept.set_index("score_id").loc[answer.json()["score_id"], "client_id"] == text

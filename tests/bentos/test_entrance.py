@@ -22,11 +22,9 @@ from edge.keys import keys_path
 from edge.pepper import pepper
 from edge.scopes import SCOPES
 from settings import PROJECT, Settings
+from tests.bentos.connections import HTTP
 
 pytestmark = pytest.mark.integration
-
-HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
-"""Made once, since the certificates that it reads take longer than a request; each request has a connection of its own."""
 
 SERVICES = {
     "fraud": "bentos.fraud.service:FraudService",

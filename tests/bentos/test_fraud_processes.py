@@ -21,11 +21,9 @@ from clock import now
 from database import open_database
 from monitoring.journal import Journal
 from settings import PROJECT, Settings
+from tests.bentos.connections import HTTP
 
 pytestmark = pytest.mark.integration
-
-HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
-"""Made once, since the certificates that it reads take longer than a request; each request has a connection of its own."""
 
 ARROW = "application/vnd.apache.arrow.stream"
 

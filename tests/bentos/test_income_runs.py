@@ -22,15 +22,13 @@ from database import open_database
 from features.lake import open_lake
 from monitoring.journal import Journal
 from settings import Settings
+from tests.bentos.connections import HTTP
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "opora:secret"
 CSV = "client_code;month;income;w\n" + "".join(f"{number};2026-01-01;{350_000 + number},50;1\n" for number in range(99))
 
 pytestmark = pytest.mark.integration
-
-HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
-"""Made once, since the certificates that it reads take longer than a request; each request has a connection of its own."""
 
 
 def free_port() -> int:

@@ -22,11 +22,9 @@ from database import open_database
 from monitoring.journal import Journal
 from registry import models
 from settings import PROJECT, Settings
+from tests.bentos.connections import HTTP
 
 pytestmark = pytest.mark.integration
-
-HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
-"""Made once, since the certificates that it reads take longer than a request; each request has a connection of its own."""
 
 SERVICES = {
     "fraud": ("bentos.fraud.service:FraudService", "POST", "/api/v1/score_transaction", {"amount": 31000}, 200),

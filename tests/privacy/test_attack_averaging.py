@@ -10,7 +10,7 @@ from consent_api.tables import CHARGES, RELEASES
 from tests.privacy.crowds import COMPANY, bank_of, several
 
 KIND = "spending_dynamics"
-REPEATS = 1_000
+REPEATS = 1000
 CROWD = several("c", 600)
 ON_SQLITE = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 

@@ -14,7 +14,7 @@ from settings import Settings
 from tests.privacy.crowds import NAMES, Person, bank_of, every_plan, several, sums_of
 from tests.privacy.evidence import epsilon_at_least
 
-RELEASES = 5_000
+RELEASES = 5000
 CROWD = several("c", 300)
 WHALE = Person("whale", purchases=[*((name, 150.0) for name in NAMES), *((NAMES[0], 996_400 / 36),) * 36])
 """Reaches all bounds at once: 60 purchases of a million tenge together, in every category, most of it in one."""
@@ -34,7 +34,7 @@ def neighbours() -> Neighbours:
 
 
 def losses(taken: int, pair: Neighbours, plans: dict[str, Plan], only: str | None = None) -> np.ndarray:
-    """The likelihood ratio of many whole reports over one of the neighbours: nothing tells the two apart better."""
+    """The likelihood ratio of 5,000 whole reports over one of the neighbours: nothing tells the two apart better."""
     return sum(
         _projected(pair[taken][name][segment][measure.name], *(each[name][segment][measure.name] for each in pair), spent)
         for name, plan in plans.items()
@@ -55,12 +55,12 @@ def _projected(taken: np.ndarray, present: np.ndarray, absent: np.ndarray, spent
 
 @pytest.fixture(scope="module")
 def attacked(neighbours) -> tuple[np.ndarray, np.ndarray]:
-    """What whole reports with the client tell, and as many without it."""
+    """What 5,000 whole reports with the client tell, and 5,000 without it."""
     return losses(0, neighbours, every_plan()), losses(1, neighbours, every_plan())
 
 
-def test_p01_thousands_of_whole_reports_refute_no_smaller_epsilon_than_is_stated(attacked) -> None:
-    assert 0.2 < epsilon_at_least(*attacked, privacy.DELTA) <= privacy.epsilon(Settings().release_rho)
+def test_p01_five_thousand_whole_reports_refute_no_smaller_epsilon_than_is_stated(attacked) -> None:
+    assert 0.5 < epsilon_at_least(*attacked, privacy.DELTA) <= privacy.epsilon(Settings().release_rho)
 
 
 def test_p17_whoever_knows_everything_else_guesses_a_client_from_one_report_as_often_as_the_budget_says(attacked) -> None:

@@ -138,7 +138,7 @@ def test_a_server_that_is_away_is_said_so(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(RegistryUnreachable, match="OPORA_MLFLOW_TRACKING_URI"):
         registry_reader(config).aliased("income", CHAMPION)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 3
 
 
 def test_a_server_that_hangs_is_given_up_in_seconds(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_server_that_hangs_is_given_up_in_seconds(tmp_path: Path) -> None:
         began = time.monotonic()
         with pytest.raises(RegistryUnreachable):
             registry_reader(config).aliased("income", CHAMPION)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database, whatever its name says" * 50])
