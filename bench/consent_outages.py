@@ -9,12 +9,14 @@ import argparse
 import os
 import signal
 import sqlite3
+import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -23,7 +25,7 @@ from sqlalchemy import create_engine, make_url, text
 from bench.consent_api import COMPANY, READ, bank
 from bench.lines import Line
 from bench.processes import served
-from bench.serving_load import offered, raw, replayed
+from bench.serving_load import Load, offered, raw, replayed
 from clock import now
 from consent_api.callers.credentials import Keyring
 from settings import Settings
@@ -31,6 +33,7 @@ from settings import Settings
 HELD = 3.0
 WITHIN = 5.0
 OFFERED, LIMIT = 100, 200
+ROUNDS = 3
 SERVICE = [sys.executable, "-m", "consent_api"]
 Outage = Callable[[Settings], AbstractContextManager[None]]
 
@@ -117,20 +120,40 @@ def _closed(config: Settings) -> Iterator[None]:
 
 
 def _neighbours(folder: Path, port: int, keyring: Keyring, seconds: int) -> Iterator[Line]:
-    """One partner within its limit, alone and beside another that is refused most of the time."""
+    """One partner within its limit: alone, beside another within its own, and beside another that is refused most of the time.
+
+    In turn, `ROUNDS` times; figures are the medians.
+    """
     modest = raw(port, "GET", READ, X_API_Key=keyring.issue("partner", COMPANY, now()))
     other = raw(port, "GET", "/aggregated-data/jolda-travel", X_API_Key=keyring.issue("partner", "jolda-travel", now()))
     requests = folder / "greedy"
     requests.write_bytes(other)
+    beside: dict[str, Callable[[], object]] = {
+        "alone": lambda: None,
+        f"… beside one at {LIMIT} requests/s, its limit": lambda: offered(port, other, LIMIT, seconds + 2),
+        "… beside one that gets 429 as fast as it can ask": lambda: replayed(port, requests, seconds + 2),
+    }
     offered(port, modest, OFFERED, 2)
-    alone = offered(port, modest, OFFERED, seconds)
-    pressing = threading.Thread(target=replayed, args=(port, requests, seconds + 2))
-    pressing.start()
+    found: dict[str, list[Load]] = {what: [] for what in beside}
+    for _ in range(ROUNDS):
+        for what, asks in beside.items():
+            found[what].append(_while(asks, partial(offered, port, modest, OFFERED, seconds)))
+    p99 = {what: statistics.median(load.p99 for load in loads) for what, loads in found.items()}
+    for what, loads in found.items():
+        spread = ", ".join(f"{load.p99:.1f}" for load in loads)
+        limit = 1.2 * p99["alone"] if "429" in what else None
+        title = f"a partner at {OFFERED} requests/s, {what} ({spread})"
+        yield Line(title, loads[0], p99[what], "ms", limit, more_is_better=False)
+
+
+def _while(other: Callable[[], object], measured: Callable[[], Load]) -> Load:
+    """What is measured while the other runs, from its second second on."""
+    running = threading.Thread(target=other)
+    running.start()
     time.sleep(1)
-    beside = offered(port, modest, OFFERED, seconds)
-    pressing.join()
-    yield Line(f"a partner at {OFFERED} requests/s, alone", alone, alone.p99, "ms")
-    yield Line("… beside one that gets 429", beside, beside.p99, "ms", 1.2 * alone.p99, more_is_better=False)
+    load = measured()
+    running.join()
+    return load
 
 
 if __name__ == "__main__":

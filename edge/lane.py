@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.errors import RequestRefused
 from edge.observation import identify, keep, unexpected
+from edge.rates import hold
 
 Endpoint = Callable[[bytes], Awaitable[bytes]]
 """From a JSON body to a JSON answer; raises RequestRefused."""
@@ -94,6 +95,7 @@ class Lane:
             if refusal is None:
                 answer = await endpoint(body)
                 return 200, [_TYPE, (b"content-length", b"%d" % len(answer))], answer
+            await hold()
         except RequestRefused as error:
             refusal = error
         except Exception as error:  # noqa: BLE001 - as on the long way: the caller gets the one error shape and the log the place

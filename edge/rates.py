@@ -1,6 +1,8 @@
 """How often one caller may ask: a bucket of requests for each key, refilled at a steady rate."""
 
+import asyncio
 import math
+import random
 import time
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address
@@ -11,6 +13,7 @@ from edge.errors import RequestRefused
 from edge.scopes import OPEN_PATHS
 
 _MOST_CALLERS = 10_000
+_HELD_SECONDS = (0.05, 0.15)
 
 
 class Buckets:
@@ -44,7 +47,8 @@ class Buckets:
 
 
 class RateLimit:
-    """ASGI middleware: 429 with Retry-After once a caller's bucket is empty; probes and documentation are never limited.
+    """ASGI middleware: 429 with Retry-After once a caller's bucket is empty, told after `hold`; probes and documentation
+    are never limited.
 
     A caller is whom `scope["state"]["caller"]` names, or else the address (of IPv6 its /64 network). Every process counts alone.
     """
@@ -58,12 +62,22 @@ class RateLimit:
         if refusal is None:
             await self._app(scope, receive, send)
         else:
+            await hold()
             await refusal.response()(scope, receive, send)
 
     def refusal(self, scope: Scope) -> RequestRefused | None:
         """Take a request from the caller's bucket; what the caller is told when it is empty."""
         wait = self._buckets.wait(_caller(scope))
         return too_many(self._buckets, wait) if wait else None
+
+
+async def hold() -> None:
+    """Let whoever is told 429 wait for it: who asks again at once is as slow as its connections, and leaves others the processor.
+
+    A held refusal costs a timer, and its connection is open anyway. Times differ, so that the connections of one caller do not
+    come back all at once, to take what its bucket has gained meanwhile in one burst.
+    """
+    await asyncio.sleep(random.uniform(*_HELD_SECONDS))  # noqa: S311 - nothing secret
 
 
 def too_many(buckets: Buckets, wait: float) -> RequestRefused:

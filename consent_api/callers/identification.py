@@ -20,7 +20,7 @@ from consent_api.callers.trust import Trust
 from consent_api.service import Service
 from edge.errors import RequestRefused
 from edge.keys import OPEN_PATHS
-from edge.rates import Buckets, address_of, too_many
+from edge.rates import Buckets, address_of, hold, too_many
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
 """Where id and secret of a key are sent, and nothing else is; they are not accepted anywhere else."""
@@ -169,6 +169,7 @@ class Entrance:
             return
         wait = self._strangers.wait(address_of(scope))
         if wait:
+            await hold()
             await too_many(self._strangers, wait).response()(scope, receive, send)
             return
         refusal = scope["state"].get("refusal", _NO_HOLDER if scope["path"] == TOKEN_PATH else _NOBODY)

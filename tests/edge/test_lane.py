@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -130,12 +131,14 @@ def test_what_nobody_expected_is_a_500_that_tells_nothing() -> None:
     assert b"4400430012345678" not in body
 
 
-def test_the_toll_is_asked_once_and_its_refusal_is_the_answer() -> None:
+def test_the_toll_is_asked_once_and_its_refusal_is_the_answer_a_moment_later() -> None:
     asked = []
 
     def toll(scope: dict[str, Any]) -> RequestRefused:
         asked.append(scope["path"])
         return RequestRefused(429, "too_many_requests", "wait", headers={"Retry-After": "1"})
 
+    began = time.monotonic()
     status, headers, _ = call(toll=toll)
     assert (status, headers[b"retry-after"], asked) == (429, b"1", ["/score"])
+    assert time.monotonic() - began >= 0.05  # so that who asks again at once is as slow as its connections
