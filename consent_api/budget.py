@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, literal, select
 
 from consent_api.tables import CHARGES, RECORDS, RELEASES
 from settings import Settings
@@ -51,13 +51,18 @@ def charge(connection: Connection, release_id: str, active: ColumnElement[bool],
         if _anybody_spent_more(connection, at.year, affordable)
         else consenting
     )
-    values = able.add_columns(literal(release_id), literal(at.year), literal(price)).order_by(RECORDS.c.client_code)
-    connection.execute(insert(CHARGES).from_select(["client_code", "release_id", "year", "rho_nano"], values))
+    charge_all(connection, release_id, able, price, at.year)
     if able is consenting:
         return 0
     everyone = connection.scalar(select(func.count()).select_from(consenting.subquery())) or 0
     paying = connection.scalar(select(func.count()).where(CHARGES.c.release_id == release_id)) or 0
     return int(everyone - paying)
+
+
+def charge_all(connection: Connection, release_id: str, clients: Select[tuple[str]], price: int, year: int) -> None:
+    """Charge all `clients` (a select on `RECORDS`) whatever the year has cost them; `price` is in 10^-9 rho."""
+    values = clients.add_columns(literal(release_id), literal(year), literal(price)).order_by(RECORDS.c.client_code)
+    connection.execute(insert(CHARGES).from_select(["client_code", "release_id", "year", "rho_nano"], values))
 
 
 def charged(connection: Connection, release_id: str) -> list[str]:

@@ -156,6 +156,14 @@ def revoke(
     return len(chosen)
 
 
+def revoke_everything(
+    connection: Connection, client_code: str, actor: Actor, at: datetime, channel: str = "internal"
+) -> dict[str, int]:
+    """`revoke` for every company that a client has any record for; by company, how many ended."""
+    companies = sorted({record.company for record in of_client(connection, client_code, at)})
+    return {company: revoke(connection, client_code, company, actor, at, channel=channel) for company in companies}
+
+
 def of_client(connection: Connection, client_code: str, at: datetime, company: str | None = None) -> list[Record]:
     """The newest record of every company, data type and purpose of a client, in the state it has at `at`."""
     expire(connection, at, company, {client_code})

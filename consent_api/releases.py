@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, insert, select
 
-from consent_api import audit, budget, consents
+from consent_api import audit, budget, consents, release_log
 from consent_api.audit import Actor, Entry
 from consent_api.budget import Caps
 from consent_api.catalogue import EVERYBODY
@@ -119,11 +119,16 @@ def begin(store: Store, orders: Sequence[Order], caps: Caps, actor: Actor, now: 
 
 
 def publish(store: Store, made: Sequence[tuple[Begun, Documents]], actor: Actor, at: datetime) -> set[Subject]:
-    """Store the documents of releases, all or none; returns the subjects that no other process has published before."""
+    """Store the documents of releases, all or none; returns the subjects that no other process has published before.
+
+    Raises:
+        OSError: the log of releases cannot be written, and nothing is published.
+    """
     with store.writing() as connection:
-        new = {begun.subject for begun, documents in made if _publish(connection, begun, documents, actor, at)}
+        new = [begun for begun, documents in made if _publish(connection, begun, documents, actor, at)]
+        release_log.note(connection, [begun.release_id for begun in new])
     note_head(store)
-    return new
+    return {begun.subject for begun in new}
 
 
 def published(store: Store, subject: Subject) -> Documents:

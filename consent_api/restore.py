@@ -1,6 +1,7 @@
-"""After a restored backup: withdrawals that the database has forgotten are carried out again before anything is served.
+"""After a restored backup: what the database has forgotten is brought back before anything is served or computed.
 
-The service does so by itself when it starts; `python -m consent_api.restore` does it and says what it found.
+Withdrawals are carried out again, and releases are those that partners have read. The service does so by itself when it starts,
+and the flow `aggregate` before it counts anybody; `python -m consent_api.restore` does it and says what it found.
 """
 
 import sys
@@ -11,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, not_, select
 
-from chain import START, seal
 from clock import now
-from consent_api import consents
+from consent_api import consents, release_log
 from consent_api.audit import Actor
 from consent_api.custody import withdrawals
-from consent_api.custody.append_only import Line
+from consent_api.custody.append_only import AppendOnlyFile, Line
+from consent_api.custody.chained import NotAsWritten, intact
 from consent_api.custody.outside import Custody, custody_of
 from consent_api.custody.withdrawals import SEALED, Withdrawal
 from consent_api.forgetting import erasure
@@ -36,33 +37,39 @@ _Kind = tuple[str, str, str, str]
 
 
 class BrokenLog(Exception):
-    """The log of withdrawals is not as it was written, so nobody can say which consents were withdrawn: nothing is served."""
+    """A log is not as it was written, so nobody can say what was withdrawn or what partners have read: nothing is served."""
+
+    def __init__(self, log: AppendOnlyFile, number: int, otherwise: str) -> None:
+        what = f"line {number} of {log.path} is not as it was written"
+        super().__init__(f"{what}: put the file back as it was, because without it {otherwise}")
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """What the database had forgotten: consents ended again, erasures due again; and withdrawals that the log did not have."""
+    """What the database had forgotten: consents ended again, erasures due again, releases; and withdrawals new to the log."""
 
     withdrawn: int
     erasures: int
     added_to_log: int
+    releases: int = 0
 
 
 def replay(store: Store, at: datetime, working_days: int) -> Replayed:
-    """Bring database and log together, in one transaction.
+    """Bring database and logs together, in one transaction.
 
     A consent ends if the log has its record, or an older one of its kind: the log of a withdrawal may name a renewal that the
     backup never saw.
 
     Raises:
-        BrokenLog: the log is not as it was written.
+        BrokenLog: a log is not as it was written.
         DBAPIError: the database does not answer.
     """
     with store.writing() as connection:
         lines = read_log(store.custody)
+        releases = _put_releases_back(connection, at)  # first: whoever is withdrawn below may have been counted
         withdrawn = _withdraw_again(connection, lines, at)
         erasures = _erase_again(connection, lines, at, working_days)
-        return Replayed(withdrawn, erasures, _complete(connection, lines))
+        return Replayed(withdrawn, erasures, _complete(connection, lines), releases)
 
 
 def read_log(custody: Custody) -> list[Line]:
@@ -71,20 +78,18 @@ def read_log(custody: Custody) -> list[Line]:
     Raises:
         BrokenLog: naming the first that is not as it was written.
     """
-    lines, previous = [], START
-    for number, line in enumerate(custody.withdrawals.read(), 1):
-        if (line.get("sequence"), line.get("previous_hash")) != (number, previous) or line.get("hash") != _sealed(line):
-            raise BrokenLog(
-                f"line {number} of {custody.withdrawals.path} is not as it was written: put the file back as it was, "
-                "because without it withdrawn consents could come back"
-            )
-        previous = line["hash"]
-        lines.append(line)
-    return lines
+    try:
+        return list(intact(custody.withdrawals.read(), SEALED))
+    except NotAsWritten as error:
+        raise BrokenLog(custody.withdrawals, error.number, "withdrawn consents could come back") from error
 
 
-def _sealed(line: Line) -> str:
-    return seal([line.get(name) for name in SEALED])
+def _put_releases_back(connection: Connection, at: datetime) -> int:
+    try:
+        return release_log.put_back(connection, ACTOR, at)
+    except NotAsWritten as error:
+        log = custody_of(connection).released
+        raise BrokenLog(log, error.number, "a month could be released a second time") from error
 
 
 def _withdraw_again(connection: Connection, lines: Iterable[Line], at: datetime) -> int:
@@ -175,7 +180,7 @@ def _withdrawal(row: Any) -> Withdrawal:
 
 
 def main() -> int:
-    """Replay the log of withdrawals; returns the exit status."""
+    """Replay the logs; returns the exit status."""
     try:
         done = replay(open_store(settings()), now(), settings().erasure_working_days)
     except BrokenLog as error:
@@ -183,7 +188,7 @@ def main() -> int:
         return 1
     print(
         f"withdrawals carried out again: {done.withdrawn}; erasures due again: {done.erasures}; "
-        f"withdrawals that the log did not have: {done.added_to_log}"
+        f"withdrawals that the log did not have: {done.added_to_log}; releases put back: {done.releases}"
     )
     return 0
 

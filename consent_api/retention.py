@@ -80,11 +80,11 @@ def overdue(store: Store, policy: Policy, at: datetime) -> dict[str, int]:
 
 def _erase(store: Store, at: datetime) -> int:
     with store.reading() as connection:
-        asked = connection.execute(select(ERASURES.c.client_code, ERASURES.c.due_at)).all()
+        asked = connection.scalars(select(ERASURES.c.client_code)).all()
     count = 0
-    for client_code, due_at in asked:
+    for client_code in asked:
         with store.writing() as connection:
-            count += erasure.carry_out(connection, client_code, due_at, ACTOR, at)
+            count += erasure.carry_out_asked(connection, client_code, ACTOR, at)
     return count
 
 
@@ -97,10 +97,10 @@ def _forget_answers(store: Store, policy: Policy, at: datetime) -> int:
 
 
 def _forget_charges(store: Store, policy: Policy, at: datetime) -> int:
-    """What was charged in years that are over; a year's budgets end with it."""
+    """What was charged in a year that is over for weeks: clients see it until then, and a clock days ahead resets no budget."""
     with store.writing() as connection:
         oldest = connection.scalar(select(func.min(CHARGES.c.year)))
-        if oldest is None or oldest >= at.year:
+        if oldest is None or oldest >= (at - policy.intermediate + _AHEAD).year:
             return 0
         due_at = datetime(oldest + 1, 1, 1, tzinfo=UTC) + policy.intermediate
         return delete_rows(connection, CHARGES, CHARGES.c.year == oldest, Order("retention", due_at, ACTOR, at), _PORTION)

@@ -18,6 +18,7 @@ from consent_api.catalogue import EVERYBODY, NotInCatalogue, load_catalogue
 from consent_api.periods import PATTERN, Period
 from consent_api.releases import PeriodNotOver, Subject
 from consent_api.reports import Made, Plan, Source, make_report, plans
+from consent_api.restore import BrokenLog, replay
 from consent_api.store import Store, open_store
 from features.lake import open_lake
 from features.refusals import UnknownTable
@@ -54,7 +55,7 @@ class ReleaseSummary:
 
 
 @flow(name="aggregate", validate_parameters=True, flow_run_name="aggregate {request.period}")
-@refusing(NotInCatalogue, PeriodNotOver, UnknownTable)
+@refusing(NotInCatalogue, PeriodNotOver, UnknownTable, BrokenLog)
 def aggregate(request: AggregateRequest) -> list[ReleaseSummary]:
     """Make every report of the month that is not made yet; those that are made stay as they are.
 
@@ -62,6 +63,7 @@ def aggregate(request: AggregateRequest) -> list[ReleaseSummary]:
         NotInCatalogue: the company is unknown.
         PeriodNotOver: the month has not ended.
         UnknownTable: no transactions have been ingested.
+        BrokenLog: nobody can say whose consents were withdrawn before a backup was restored.
     """
     config = settings()
     catalogue = load_catalogue(config.catalogues)
@@ -71,6 +73,7 @@ def aggregate(request: AggregateRequest) -> list[ReleaseSummary]:
     period = Period.of(request.period)
     releases.require_over(period, now())
     with closing(open_store(config)) as store:
+        replay(store, now(), config.erasure_working_days)  # a backup may have been restored since the service last started
         summaries = _release(store, companies, plans(catalogue, config), period, config)
     for summary in summaries:
         get_run_logger().info("%s %s %s: %s", summary.company, summary.data_type, summary.period, summary.outcome)

@@ -11,7 +11,8 @@ import orjson
 
 Line = Mapping[str, Any]
 _TAIL = 1 << 16
-"""More bytes than any line has."""
+_FURTHER = 16
+"""How many times as far back is looked where a line is longer than what was read."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,16 @@ class AppendOnlyFile:
 
 
 def _newest(descriptor: int, size: int) -> Line | None:
-    start = max(0, size - _TAIL)
-    for text in reversed(os.pread(descriptor, size - start, start).splitlines(keepends=True)):
-        line = _parsed(text)
-        if line is not None:
-            return line
-    return None
+    span = _TAIL
+    while True:
+        start = max(0, size - span)
+        for text in reversed(os.pread(descriptor, size - start, start).splitlines(keepends=True)):
+            line = _parsed(text)
+            if line is not None:
+                return line
+        if not start:
+            return None
+        span *= _FURTHER
 
 
 def _parsed(text: bytes) -> Line | None:

@@ -1,4 +1,4 @@
-"""What the consent database cannot vouch for itself and is therefore kept outside it: secrets and two growing files."""
+"""What the consent database cannot vouch for itself and is therefore kept outside it: secrets and three growing files."""
 
 import hmac
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from settings import Settings
 
 @dataclass(frozen=True)
 class Custody:
-    """The secret behind pseudonyms, the keys of receipts, where the audit chain ended from time to time, and the withdrawals."""
+    """The secret behind pseudonyms, the keys of receipts, where the audit chain ended, the withdrawals, the releases."""
 
     secret: bytes
     receipt_keys: ReceiptKeys
     anchors: AppendOnlyFile
     withdrawals: AppendOnlyFile
+    released: AppendOnlyFile
 
     @classmethod
     def of(cls, config: Settings) -> "Custody":
@@ -27,11 +28,13 @@ class Custody:
         Raises:
             ConfigurationError: the pepper is too short.
         """
+        withdrawals = config.withdrawal_log or config.var / "withdrawals" / "consent"
         return cls(
             secret=pepper(config),
             receipt_keys=ReceiptKeys.of(config),
             anchors=AppendOnlyFile(config.audit_anchors or config.var / "anchors" / "consent"),
-            withdrawals=AppendOnlyFile(config.withdrawal_log or config.var / "withdrawals" / "consent"),
+            withdrawals=AppendOnlyFile(withdrawals),
+            released=AppendOnlyFile(withdrawals.with_name(f"{withdrawals.name}.releases")),
         )
 
     def pseudonym(self, client_code: str, recipient: str = "") -> str:

@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, event
 
-from chain import START, seal
-from consent_api.custody.append_only import Line
+from consent_api.custody.chained import chained
 from consent_api.custody.outside import custody_of
 
 Kind = Literal["withdrawn", "shortened", "erased"]
@@ -72,20 +71,9 @@ def _write(connection: Connection) -> None:
     if pending:
         log = custody_of(connection).withdrawals
         try:
-            log.append(lambda newest: _chained(newest, pending))
+            log.append(lambda newest: chained(newest, pending, SEALED))
         except OSError as error:
             raise NotLogged(f"{log.path} cannot be written ({error.strerror}): make room or mount its volume") from error
-
-
-def _chained(newest: Line | None, pending: list[dict[str, Any]]) -> list[Line]:
-    sequence, previous = (newest["sequence"], newest["hash"]) if newest else (0, START)
-    lines: list[Line] = []
-    for each in pending:
-        sequence += 1
-        line = {**each, "sequence": sequence, "previous_hash": previous}
-        previous = seal([line[name] for name in SEALED])
-        lines.append({**line, "hash": previous})
-    return lines
 
 
 def _forget(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, exists, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select
 
 from consent_api import audit, consents
 from consent_api.audit import Actor, Entry
@@ -10,9 +10,12 @@ from consent_api.custody import withdrawals
 from consent_api.custody.withdrawals import Withdrawal
 from consent_api.forgetting import erased_charges
 from consent_api.forgetting.deletion import Order, delete_rows
+from consent_api.prepared import Prepared
 from consent_api.tables import ANSWERS, ERASURES, EVENTS, KEYS, RECORDS
 
 _SATURDAY = 5
+_DUE_AT = select(ERASURES.c.due_at).where(ERASURES.c.client_code == bindparam("client_code"))
+_ASKED = Prepared(select(ERASURES.c.client_code).where(ERASURES.c.client_code == bindparam("client_code")))
 
 
 def due(requested_at: datetime, working_days: int) -> datetime:
@@ -26,9 +29,8 @@ def due(requested_at: datetime, working_days: int) -> datetime:
 
 def request(connection: Connection, client_code: str, actor: Actor, at: datetime, due_at: datetime) -> datetime:
     """Withdraw all consents of a client and have its data deleted by `due_at`; asked again, the first deadline holds."""
-    pending = connection.scalar(select(ERASURES.c.due_at).where(ERASURES.c.client_code == client_code))
-    for company in sorted({record.company for record in consents.of_client(connection, client_code, at)}):
-        consents.revoke(connection, client_code, company, actor, at)
+    pending = connection.scalar(_DUE_AT, {"client_code": client_code})
+    consents.revoke_everything(connection, client_code, actor, at)
     entry = Entry("erasure.requested", detail={"due_at": pending or due_at}, client=client_code)
     audit.append(connection, actor, at, [entry])
     if pending is not None:
@@ -36,6 +38,14 @@ def request(connection: Connection, client_code: str, actor: Actor, at: datetime
     withdrawals.note(connection, [Withdrawal("erased", client_code, at)])
     connection.execute(insert(ERASURES).values(client_code=client_code, requested_at=at, due_at=due_at))
     return due_at
+
+
+def carry_out_asked(connection: Connection, client_code: str, actor: Actor, at: datetime) -> int:
+    """`carry_out` what the client has asked for, if it has: also before it decides anew, or a later run would take that too."""
+    if not _ASKED.rows(connection, {"client_code": client_code}):
+        return 0
+    due_at = connection.execute(_DUE_AT, {"client_code": client_code}).scalar_one()
+    return carry_out(connection, client_code, due_at, actor, at)
 
 
 def carry_out(connection: Connection, client_code: str, due_at: datetime, actor: Actor, at: datetime) -> int:

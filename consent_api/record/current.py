@@ -105,6 +105,11 @@ def version(connection: Connection, client_code: str, company: str) -> int:
     return int(connection.scalar(_EVENTS_SEEN, {"client_code": client_code, "company": company}) or 0)
 
 
+def has_records(connection: Connection, client_code: str) -> bool:
+    """Whether there is anything on record that a client was asked or gave."""
+    return connection.scalar(_ANY_RECORD, {"client_code": client_code}) is not None
+
+
 def consenting(company: _Text, data_type: _Text, purpose: _Text, at: _Moment) -> ColumnElement[bool]:
     """The condition on `RECORDS` of being an active consent at `at`; of values, or of parameters that get theirs later."""
     kind = and_(RECORDS.c.company == company, RECORDS.c.data_type == data_type, RECORDS.c.purpose == purpose)
@@ -157,6 +162,7 @@ _NEWEST = by_choice(
     .where(not_(_is_followed()))
     .order_by(*(RECORDS.c[name] for name in _KIND))
 )
+_ANY_RECORD = select(RECORDS.c.record_id).where(RECORDS.c.client_code == bindparam("client_code")).limit(1)
 _EVENTS_SEEN = _JOINED.with_only_columns(func.count(), maintain_column_froms=True).where(
     RECORDS.c.client_code == bindparam("client_code"), RECORDS.c.company == bindparam("company")
 )

@@ -148,6 +148,14 @@ def keep(connection: Connection, notices: Iterable[Notice], at: datetime) -> Non
         connection.execute(insert(NOTICES), rows)
 
 
+def former(connection: Connection, company: str, version: str, language: Language) -> list[Notice]:
+    """The texts about a company that clients were shown under an earlier version, as they were kept."""
+    named = {"company": company, "version": version, "language": language}
+    chosen = (NOTICES.c[name] == value for name, value in named.items())
+    rows = connection.execute(select(NOTICES).where(*chosen).order_by(NOTICES.c.data_type, NOTICES.c.purpose))
+    return [Notice(row.notice_id, row.company, row.data_type, row.purpose, orjson.loads(row.document)) for row in rows]
+
+
 def documents(connection: Connection, notice_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What the stored texts state, by their ids, which are hashes of it; those in force need no looking up."""
     in_force = notices_of(connection).documents

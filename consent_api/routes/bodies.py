@@ -105,3 +105,10 @@ class ClientConsents(BaseModel):
 
     client_id: str
     consents: list[ConsentBody]
+
+
+class EverythingWithdrawn(BaseModel):
+    """What is left of all decisions of a client: nothing that is active."""
+
+    client_id: str
+    withdrawn: list[ConsentAnswer] = Field(description="One for each company the client had decided on or was asked about.")

@@ -11,10 +11,12 @@ from consent_api.audit import Entry
 from consent_api.callers.access import Visit
 from consent_api.idempotency import Repeatable
 from consent_api.record import resources
-from consent_api.record.resources import ConsentBody
+from consent_api.record.current import has_records
 from consent_api.routes.bodies import ConsentAnswer, RequestAnswer
 from consent_api.routes.conditions import Conditions, about
 from edge.errors import RequestRefused
+
+_UNKNOWN = RequestRefused(404, "unknown_client", "the bank has no client with this code", "client_id")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,17 @@ async def make(visit: Visit, change: Change, conditions: Conditions, status: int
 def require_known(visit: Visit, client_code: str) -> None:
     """Raises RequestRefused: 404, the bank has no such client."""
     if not visit.service.knows(client_code):
-        raise RequestRefused(404, "unknown_client", "the bank has no client with this code", "client_id")
+        raise _UNKNOWN
+
+
+def require_known_or_former(visit: Visit, connection: Connection, client_code: str) -> None:
+    """As `require_known`, but that whoever has left the bank still sees, ends and has erased what it once decided.
+
+    Raises:
+        RequestRefused: 404, neither the bank nor its consents have such a client.
+    """
+    if not has_records(connection, client_code) and not visit.service.knows(client_code):
+        raise _UNKNOWN
 
 
 def _made(visit: Visit, connection: Connection, change: Change, conditions: Conditions) -> bytes:
@@ -64,12 +76,14 @@ def _made(visit: Visit, connection: Connection, change: Change, conditions: Cond
         consents.expire(connection, visit.at, company, {client_code})
         conditions.require_unchanged(connection, client_code, company)
     message = change.carry_out(connection)
+    if change.receipted:
+        return answered(visit, connection, client_code, company, message).model_dump_json().encode()
     consent = resources.as_written(connection, client_code, company)
-    if not change.receipted:
-        return RequestAnswer(message=message, consent_id=consent.consent_id, consent=consent).model_dump_json().encode()
-    return _receipted(visit, connection, message, consent).model_dump_json().encode()
+    return RequestAnswer(message=message, consent_id=consent.consent_id, consent=consent).model_dump_json().encode()
 
 
-def _receipted(visit: Visit, connection: Connection, message: str, consent: ConsentBody) -> ConsentAnswer:
+def answered(visit: Visit, connection: Connection, client_code: str, company: str, message: str) -> ConsentAnswer:
+    """The consent as the transaction leaves it, with its receipt."""
+    consent = resources.as_written(connection, client_code, company)
     receipt = receipts.issue(connection, consent, visit.at)
     return ConsentAnswer(message=message, consent_id=consent.consent_id, consent=consent, receipt=receipt)

@@ -9,12 +9,13 @@ from consent_api import consents
 from consent_api.audit import Entry
 from consent_api.callers.access import Visit, allow
 from consent_api.consents import Grant
+from consent_api.forgetting import erasure
 from consent_api.record import resources
 from consent_api.record.current import parties
 from consent_api.record.resources import ConsentBody
 from consent_api.record.validity import ExpiryOutOfRange
-from consent_api.routes.bodies import STORABLE, ClientConsents, ClientPath, ConsentAnswer, ConsentRequest
-from consent_api.routes.changes import Change, make, require_known
+from consent_api.routes.bodies import STORABLE, ClientConsents, ClientPath, ConsentAnswer, ConsentRequest, EverythingWithdrawn
+from consent_api.routes.changes import Change, answered, make, require_known, require_known_or_former
 from consent_api.routes.conditions import RESOURCE, Conditions, Shown, etag
 from edge.errors import RequestRefused, described
 
@@ -43,7 +44,7 @@ async def decide(
     visit.require_client(body.client_id)
 
     def carry_out(connection: Connection) -> str:
-        _require_listed(visit, body)
+        _require_listed(visit, connection, body)
         shown.require_current(visit.service.store.notices)
         return _give(visit, connection, body, shown) if body.is_active else _withdraw(visit, connection, body)
 
@@ -89,7 +90,7 @@ async def list_consents(visit: Reader, client_id: ClientPath) -> ClientConsents:
     visit.require_client(client_id)
 
     def find(connection: Connection) -> list[ConsentBody]:
-        require_known(visit, client_id)
+        require_known_or_former(visit, connection, client_id)
         found = resources.of_client(connection, client_id, visit.at)
         visit.note(connection, Entry("consents.read", detail={"consents": len(found)}, client=client_id))
         return found
@@ -97,8 +98,25 @@ async def list_consents(visit: Reader, client_id: ClientPath) -> ClientConsents:
     return ClientConsents(client_id=client_id, consents=await visit.write(find))
 
 
-def _require_listed(visit: Visit, body: ConsentRequest) -> None:
-    require_known(visit, body.client_id)
+@router.delete("/client/{client_id}/consents")
+async def withdraw_everything(visit: Client, client_id: ClientPath) -> EverythingWithdrawn:
+    """Withdraw all consents from all companies, and decline whatever is asked for; doing so twice changes nothing."""
+    visit.require_client(client_id)
+
+    def end(connection: Connection) -> list[ConsentAnswer]:
+        require_known_or_former(visit, connection, client_id)
+        ended = consents.revoke_everything(connection, client_id, visit.actor, visit.at, channel=_ONLINE)
+        visit.note(connection, Entry("consents.withdrawn", detail={"companies": len(ended)}, client=client_id))
+        return [answered(visit, connection, client_id, company, _ended(count)) for company, count in ended.items()]
+
+    return EverythingWithdrawn(client_id=client_id, withdrawn=await visit.write(end))
+
+
+def _require_listed(visit: Visit, connection: Connection, body: ConsentRequest) -> None:
+    if body.is_active:
+        require_known(visit, body.client_id)
+    else:
+        require_known_or_former(visit, connection, body.client_id)
     catalogue = visit.service.catalogue
     catalogue.require_company(body.company)
     catalogue.require_data_types(body.data_types)
@@ -110,6 +128,7 @@ def _give(visit: Visit, connection: Connection, body: ConsentRequest, shown: Sho
     purpose = body.purpose or visit.service.catalogue.default_purpose
     language = shown.notice_language
     wanted = [Grant(body.client_id, body.company, each, purpose, body.expires_at, language) for each in body.data_types]
+    erasure.carry_out_asked(connection, body.client_id, visit.actor, visit.at)
     try:
         consents.grant(connection, wanted, visit.actor, visit.at, channel=_ONLINE)
     except ExpiryOutOfRange as error:

@@ -12,6 +12,8 @@ from consent_api.record.current import version
 from consent_api.record.notices import Language, Notices
 from edge.errors import RequestRefused
 
+VERSION = r"^[0-9A-Za-z.-]{1,32}$"
+"""Names of versions of the texts."""
 IdempotencyKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", pattern=r"^[\x21-\x7e]{1,255}$", description="Send the same key when you repeat a request."),
@@ -28,7 +30,7 @@ NoticeVersion = Annotated[
     str | None,
     Header(
         alias="Notice-Version",
-        pattern=r"^[0-9A-Za-z.-]{1,32}$",
+        pattern=VERSION,
         description="Version of the text you showed, from GET /consent-notices.",
     ),
 ]

@@ -6,14 +6,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from consent_api.audit import Entry
 from consent_api.callers.access import Visit, allow, everyone
+from consent_api.record import notices
 from consent_api.record.notices import Language, Notice
 from consent_api.routes.bodies import Name
+from consent_api.routes.conditions import VERSION
 from consent_api.service import Service
+from edge.errors import RequestRefused
 
 router = APIRouter(tags=["proof"])
+_NOT_KEPT = RequestRefused(404, "unknown_notice", "no text about this company was in force under this version", "version")
 
 
 class JsonSchema(Response):
@@ -32,10 +37,10 @@ class NoticeText(BaseModel):
 
 
 class NoticeTexts(BaseModel):
-    """The texts in force about one company."""
+    """The texts about one company: those in force, or those of an earlier version."""
 
     company: str
-    version: str = Field(description="To be sent back as Notice-Version.")
+    version: str = Field(description="To be sent back as Notice-Version when it is the one in force.")
     language: Language
     notices: list[NoticeText]
 
@@ -45,13 +50,24 @@ async def consent_notices(
     visit: Annotated[Visit, Depends(allow("client", "staff", "auditor"))],
     company: Annotated[Name, Query(description="One of GET /companies.")],
     language: Annotated[Language | None, Query(description="By default the language that clients are addressed in.")] = None,
+    version: Annotated[
+        str | None, Query(pattern=VERSION, description="The one that a record names; by default that in force.")
+    ] = None,
 ) -> NoticeTexts:
-    """The texts a client has to be shown before consenting, by data type and purpose."""
-    notices = visit.service.store.notices
-    spoken = language or notices.default_language
-    texts = [_text(notice) for notice in notices.of_company(company, spoken)]
-    await visit.write(lambda connection: visit.note(connection, Entry("catalogue.read", "consent-notices")))
-    return NoticeTexts(company=company, version=notices.version, language=spoken, notices=texts)
+    """The texts a client has to be shown before consenting, by data type and purpose; or those it was shown, word for word."""
+    in_force = visit.service.store.notices
+    spoken, wanted = language or in_force.default_language, version or in_force.version
+
+    def find(connection: Connection) -> list[Notice]:
+        visit.note(connection, Entry("catalogue.read", "consent-notices"))
+        is_in_force = wanted == in_force.version
+        found = in_force.of_company(company, spoken) if is_in_force else notices.former(connection, company, wanted, spoken)
+        if not found:
+            raise _NOT_KEPT
+        return found
+
+    texts = [_text(notice) for notice in await visit.write(find)]
+    return NoticeTexts(company=company, version=wanted, language=spoken, notices=texts)
 
 
 @router.get("/.well-known/jwks.json", dependencies=[Depends(everyone)])

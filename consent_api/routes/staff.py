@@ -6,8 +6,10 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy import Connection
 
 from consent_api import consents
+from consent_api.audit import Entry
 from consent_api.callers.access import Visit, allow
 from consent_api.consents import Grant
+from consent_api.forgetting import erasure
 from consent_api.record.validity import ExpiryOutOfRange
 from consent_api.routes.bodies import AskRequest, RequestAnswer
 from consent_api.routes.changes import Change, make, require_known
@@ -40,7 +42,11 @@ def _ask(visit: Visit, connection: Connection, body: AskRequest, shown: Shown) -
     purpose = body.purpose or visit.service.catalogue.default_purpose
     language = shown.notice_language
     asked = [Grant(body.client_id, body.company, each, purpose, body.expires_at, language) for each in body.data_types]
+    erasure.carry_out_asked(connection, body.client_id, visit.actor, visit.at)
     try:
-        return bool(consents.request(connection, asked, visit.actor, visit.at, channel="branch"))
+        new = consents.request(connection, asked, visit.actor, visit.at, channel="branch")
     except ExpiryOutOfRange as error:
         raise RequestRefused(422, "invalid_request", f"expires_at: {error}", "expires_at") from error
+    if not new:  # what the answer shows is on record already, and showing it is a read
+        visit.note(connection, Entry("consents.read", detail={"company": body.company}, client=body.client_id))
+    return bool(new)

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, Connection, MetaData, create_engine, insert, make_url, select, text
 
 from consent_api.app import create_app
 from consent_api.budget import Caps
@@ -213,6 +213,40 @@ def bank(store: Store, clock: Clock, tmp_path: Path) -> Iterator[Bank]:
     _running.append(service)
     with TestClient(_app(), raise_server_exceptions=False) as http:
         yield Bank(store, service, clock, http, config.body_limit, config)
+
+
+def backup_of(store: Store) -> Callable[[], None]:
+    """Keeps the database's rows as they are; what it returns puts them back, below the guards, as a restored backup is."""
+    with store.reading() as connection:
+        metadata = MetaData()
+        metadata.reflect(connection)
+        kept = {table: [dict(row._mapping) for row in connection.execute(select(table))] for table in metadata.sorted_tables}
+
+    def put_back() -> None:
+        with store.engine.begin() as connection:
+            _let_go(connection)
+            for table in reversed(kept):
+                connection.execute(table.delete())
+            for table, rows in kept.items():
+                if rows:
+                    connection.execute(insert(table), rows)
+
+    return put_back
+
+
+def _let_go(connection: Connection) -> None:
+    """By files on SQLite, by the owner on PostgreSQL."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        return
+    names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
+    for name in names:
+        connection.execute(text(f"DROP TRIGGER {name}"))
+
+
+@pytest.fixture
+def backup(store: Store) -> Callable[[], Callable[[], None]]:
+    return lambda: backup_of(store)
 
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from prefect import get_client
 from prefect.exceptions import ParameterTypeError
+from sqlalchemy import select
 
 import settings as settings_module
 from clock import now
@@ -20,11 +22,13 @@ from consent_api.consents import Grant
 from consent_api.periods import Period
 from consent_api.releases import PeriodNotOver, Subject
 from consent_api.store import open_store
+from consent_api.tables import CHARGES, RELEASES
 from features.lake import open_lake
 from features.tables import CATEGORIES, TRANSACTIONS
 from features.tables import CLIENTS as CLIENT_TABLE
 from flows.aggregate import AggregateRequest, aggregate
 from settings import Settings
+from tests.consent_api.conftest import backup_of
 
 pytestmark = pytest.mark.integration
 LAST_MONTH = (now().replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
@@ -99,3 +103,20 @@ def test_an_unknown_company_and_an_unfinished_month_are_refused(config: Settings
         aggregate(AggregateRequest(period=now().strftime("%Y-%m")))
     with pytest.raises(ParameterTypeError):
         aggregate({"period": "October"})
+
+
+def test_p22_after_a_restored_backup_no_report_counts_who_has_withdrawn(config: Settings) -> None:
+    """Prefect starts what is due, whether or not the consent service was up before."""
+    company, month = "aspan-cinema", "2024-02"
+    with closing(open_store(config)) as store:
+        with store.writing() as connection:
+            wanted = [Grant(client, company, "average_bill", "market_statistics") for client in CLIENTS[:3]]
+            consents.grant(connection, wanted, Actor("test", "test"), now())
+        put_back = backup_of(store)
+        with store.writing() as connection:
+            consents.revoke(connection, CLIENTS[0], company, Actor("test", "test"), now())
+        put_back()
+        aggregate(AggregateRequest(company=company, period=month))
+        with store.reading() as connection:
+            about = (RELEASES.c.company == company, RELEASES.c.period == month)
+            assert set(connection.scalars(select(CHARGES.c.client_code).join(RELEASES).where(*about))) == set(CLIENTS[1:3])

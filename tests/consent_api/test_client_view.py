@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from consent_api.budget import cost
+from consent_api.retention import Policy, retain
 from consent_api.tables import CHARGES, ERASURES, PUBLISHED, RELEASES
 from features.categories import CATEGORIES
 from features.own_spending import SPENDING_YEAR
@@ -129,6 +130,11 @@ def test_a_client_sees_its_profile_and_its_spending_by_month_and_category(bank) 
     assert bank.caller("client", "7")("GET", "/client/7").json()["spending"] is None
 
 
+def test_nobody_but_the_client_sees_what_it_bought(bank) -> None:
+    statuses = [bank.caller(role, "7")("GET", "/client/7").status_code for role in ("client", "staff", "partner", "auditor")]
+    assert statuses == [200, 403, 403, 403]
+
+
 def test_erasure_withdraws_at_once_and_names_its_deadline(bank) -> None:
     decide(bank)
     call = bank.caller("client", "7")
@@ -148,3 +154,57 @@ def test_nobody_sees_or_erases_another_client(bank, path: str) -> None:
     assert bank.caller("partner", "dala-market")(method, path).status_code == 403
     assert bank.caller("auditor", "daniyar")(method, path).status_code == 403
     assert bank.http.request(method, path).status_code == 401
+
+
+def test_a_csv_that_is_one_page_of_several_says_where_the_next_one_is(bank) -> None:
+    """A spreadsheet of the first hundred rows looks like all there is."""
+    for _ in range(3):
+        decide(bank)
+    release(bank, "first", ["7"], "2026-08")
+    release(bank, "second", ["7"], "2026-09")
+    read = bank.caller("client", "7")
+    for path, limit in (("/client/7/history", 2), ("/client/7/disclosures", 1)):
+        rows, address = [], f"{path}?format=csv&limit={limit}"
+        while address:
+            page = read("GET", address)
+            rows += page.text.splitlines()[1:]
+            following = page.links.get("next")
+            address = following and f"{path}{following['url']}"
+        assert rows == read("GET", f"{path}?format=csv").text.splitlines()[1:]
+        assert len(rows) > limit
+
+
+def test_a_client_who_has_left_the_bank_still_sees_ends_and_has_erased_what_it_decided(bank) -> None:
+    decide(bank)
+    bank.service.online.write("profile", pd.DataFrame({"client_code": [], "as_of": []}))
+    call = bank.caller("client", "7")
+    for path in ("consents", "history", "disclosures"):
+        assert call("GET", f"/client/7/{path}").status_code == 200, path
+    assert call("POST", "/consent", json=WISH).status_code == 404
+    assert call("POST", "/consent", json={**WISH, "is_active": False}).json()["message"] == "consent withdrawn"
+    assert call("DELETE", "/client/7/consents").status_code == 200
+    assert call("POST", "/client/7/erasure").status_code == 202
+    assert bank.caller("client", "8")("GET", "/client/8/consents").status_code == 404
+
+
+def test_a_consent_given_after_asking_for_erasure_stays_and_what_was_before_goes(bank) -> None:
+    decide(bank)
+    release(bank, "before", ["7"])
+    assert bank.caller("client", "7")("POST", "/client/7/erasure").status_code == 202
+    bank.clock.moment += timedelta(hours=1)
+    decide(bank)
+    assert retain(bank.store, Policy.of(bank.config), bank.clock() + timedelta(days=1))["erased"] == 0
+    call = bank.caller("client", "7")
+    (consent,) = call("GET", "/client/7/consents").json()["consents"]
+    assert (consent["is_active"], len(call("GET", "/client/7/history").json()["events"])) == (True, 1)
+    assert call("GET", "/client/7/disclosures").json()["spent_rho"] == 0.125  # erasure resets no budget
+
+
+def test_a_request_of_the_bank_after_asking_for_erasure_is_not_lost(bank) -> None:
+    decide(bank)
+    staff = bank.caller("staff", "aigerim")
+    assert staff("POST", "/client/7/erasure").status_code == 202
+    asked = {name: WISH[name] for name in ("client_id", "company", "data_types")}
+    assert staff("POST", "/consent-requests", json=asked).json()["consent"]["version"] == 1
+    retain(bank.store, Policy.of(bank.config), bank.clock() + timedelta(days=1))
+    assert staff("GET", "/client/7/consents").json()["consents"][0]["records"][0]["status"] == "requested"

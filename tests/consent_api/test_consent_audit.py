@@ -152,7 +152,15 @@ def test_history_cannot_be_changed_or_deleted(log: Store) -> None:
             connection.execute(change)
 
 
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)  # SQLite has no TRUNCATE
+def test_no_table_of_history_can_be_emptied_at_one_stroke(store: Store) -> None:
+    for table in APPEND_ONLY:
+        with pytest.raises(DBAPIError, match="append-only"), store.writing() as connection:
+            connection.execute(text(f"TRUNCATE {table.name} CASCADE"))
+
+
 def test_every_table_of_history_is_guarded(store: Store) -> None:
+    actions = ("update", "delete") if store.engine.dialect.name == "sqlite" else ("update", "delete", "truncate")
     query = (
         "SELECT name FROM sqlite_master WHERE type = 'trigger'"
         if store.engine.dialect.name == "sqlite"
@@ -161,7 +169,7 @@ def test_every_table_of_history_is_guarded(store: Store) -> None:
     )
     with store.reading() as connection:
         guards = {name for name in connection.scalars(text(query)) if "_no_" in name}  # others count ended credentials
-    assert guards == {f"{table.name}_no_{action}" for table in APPEND_ONLY for action in ("update", "delete")}
+    assert guards == {f"{table.name}_no_{action}" for table in APPEND_ONLY for action in actions}
 
 
 def test_the_migrated_tables_are_the_declared_ones(store: Store) -> None:

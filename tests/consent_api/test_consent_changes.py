@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from consent_api.tables import ANSWERS, EVENTS, RECORDS
+from consent_api import receipts
+from consent_api.tables import ANSWERS, AUDIT, EVENTS, RECORDS
 
 BODY = {"client_id": "17", "company": "dala-market", "data_types": ["category_spending"], "is_active": True}
 ASKED = {name: BODY[name] for name in ("client_id", "company", "data_types")}
@@ -232,6 +233,26 @@ def test_p18_withdrawing_takes_no_more_calls_than_giving(bank, client) -> None:
     assert [record["status"] for record in consent["records"]] == ["revoked"] * 4
 
 
+def test_p18_one_call_withdraws_everything_from_everybody_with_a_receipt_for_each(bank, client, staff) -> None:
+    for company in ("dala-market", "aspan-cinema"):
+        for purpose in ("market_statistics", "offer_design"):
+            client("POST", "/consent", json={**BODY, "company": company, "purpose": purpose})
+    staff("POST", "/consent-requests", json={**ASKED, "company": "jolda-travel"})
+    bank.caller("client", "18")("POST", "/consent", json={**BODY, "client_id": "18"})
+    published = bank.http.get("/.well-known/jwks.json").json()
+    for message in ("consent withdrawn", "nothing was active"):
+        answer = client("DELETE", "/client/17/consents")
+        assert (answer.status_code, answer.json()["client_id"]) == (200, "17")
+        ended = {each["consent"]["company"]: each for each in answer.json()["withdrawn"]}
+        states = {company: [record["status"] for record in each["consent"]["records"]] for company, each in ended.items()}
+        assert states == {"aspan-cinema": ["revoked"] * 2, "dala-market": ["revoked"] * 2, "jolda-travel": ["rejected"]}
+        for each in ended.values():
+            receipt = receipts.verify(each["receipt"], published)
+            assert (each["message"], receipt.is_active, receipt.version) == (message, False, each["consent"]["version"])
+    assert bank.caller("client", "18")("GET", "/client/18/consents").json()["consents"][0]["is_active"]
+    assert bank.caller("client", "19")("DELETE", "/client/19/consents").json() == {"client_id": "19", "withdrawn": []}
+
+
 def test_staff_ask_and_only_the_client_gives(bank, client, staff) -> None:
     answer = staff("POST", "/consent-requests", json={**ASKED, "expires_at": "2027-01-01T00:00:00Z"})
     assert (answer.status_code, answer.headers["Location"], answer.headers["ETag"]) == (201, CONSENT, '"1"')
@@ -256,6 +277,15 @@ def test_asking_for_what_is_asked_for_or_given_changes_nothing(bank, client, sta
         answer = staff("POST", "/consent-requests", json=ASKED)
         assert (answer.status_code, answer.json()["message"]) == (201, "already given or asked for")
     assert rows(bank) == 1
+
+
+def test_p11_what_staff_see_when_there_is_nothing_to_ask_is_audited_too(bank, client, staff) -> None:
+    client("POST", "/consent", json=BODY)
+    shown = staff("POST", "/consent-requests", json=ASKED)
+    assert shown.json()["consent"]["is_active"] is True
+    with bank.store.reading() as connection:
+        about = connection.scalars(select(AUDIT.c.action).where(AUDIT.c.request_id == shown.headers["X-Request-Id"]))
+        assert list(about) == ["consents.read"]
 
 
 def test_agreeing_to_another_end_or_text_than_was_asked_for_is_a_new_record(bank, client, staff) -> None:

@@ -36,13 +36,27 @@ from database import NotDurable, open_database
 from edge.pepper import pepper
 from features.online import OnlineStore
 from settings import PROJECT, Settings
-from tests.consent_api.starter import Starter
+from tests.fork_server import ForkServer
 
 pytestmark = pytest.mark.integration
 KILLS = int(os.environ.get("OPORA_KILLS", "4"))
 CALLS = int(os.environ.get("OPORA_CALLS", "160"))
 CLIENTS = [f"K-{number}" for number in range(40)]
 KIND = {"company": "dala-market", "data_types": ["category_spending"]}
+SERVICE = """
+import os, sys
+import consent_api.app
+del sys.modules["consent_api.app"], consent_api.app  # which is made anew for the environment of each service
+from consent_api.__main__ import main
+from settings import settings
+os.setsid()
+log = os.open(os.environ["OPORA_VAR"] + "/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+os.dup2(log, 1)
+os.dup2(log, 2)
+settings.cache_clear()
+main()
+"""
+"""What `python -m consent_api` does, in a process that leads a group of its own."""
 
 
 @dataclass
@@ -53,44 +67,45 @@ class Bank:
     store: Store
     keys: dict[str, str]
     port: int
-    starter: Starter
+    forks: ForkServer
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        base = {**os.environ, "OPORA_VAR": str(self.config.var), "PYTHONPATH": str(PROJECT)}
+        base = {"OPORA_VAR": str(self.config.var), "PYTHONPATH": str(PROJECT)}
         return {**base, "OPORA_DATABASE_URL": self.config.database_url, "OPORA_RATE_LIMIT_BURST": "1000000"}
 
     @contextmanager
     def service(self) -> Iterator[psutil.Process]:
         """A process of its own, ready; killed at the end if it lives."""
-        started = self.starter.start(self.environment(), self.port, self.config.var / "log")
-        with self._ready(psutil.Process(started)) as process:
+        forked = self.forks.python(SERVICE, "--port", str(self.port), environment=self.environment())
+        with self._ready(psutil.Process(forked.pid), forked.communicate) as process:
             yield process
 
     @contextmanager
     def traced_service(self, *tracer: str) -> Iterator[psutil.Process]:
         """The same, run by a program that watches it."""
         command = [*tracer, sys.executable, "-m", "consent_api", "--port", str(self.port)]
-        with self._ready(psutil.Popen(command, env=self.environment(), start_new_session=True)) as process:
+        traced = psutil.Popen(command, env={**os.environ, **self.environment()}, start_new_session=True)
+        with self._ready(traced, traced.wait) as process:
             yield process
 
     @contextmanager
-    def _ready(self, process: psutil.Process) -> Iterator[psutil.Process]:
+    def _ready(self, process: psutil.Process, ended: Callable[[], object]) -> Iterator[psutil.Process]:
         try:
             self._wait(process)
             yield process
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
+            ended()
 
     def _wait(self, process: psutil.Process) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            assert process.is_running(), (self.config.var / "log").read_text()[-3000:]
+            assert process.status() != psutil.STATUS_ZOMBIE, (self.config.var / "log").read_text()[-3000:]
             with suppress(httpx.HTTPError):
                 if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
                     return
@@ -99,14 +114,13 @@ class Bank:
 
 
 @pytest.fixture(scope="module")
-def starter() -> Iterator[Starter]:
-    starter = Starter()
-    yield starter
-    starter.close()
+def forks() -> Iterator[ForkServer]:
+    with ForkServer("consent_api.app", "consent_api.__main__") as server:
+        yield server
 
 
 @pytest.fixture
-def bank(store: Store, tmp_path: Path, starter: Starter) -> Bank:
+def bank(store: Store, tmp_path: Path, forks: ForkServer) -> Bank:
     url = "" if store.engine.dialect.name == "sqlite" else store.engine.url.render_as_string(hide_password=False)
     config = Settings(var=tmp_path, database_url=url)
     online = OnlineStore(open_database(config.database("online")))
@@ -117,7 +131,7 @@ def bank(store: Store, tmp_path: Path, starter: Starter) -> Bank:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return Bank(config, store, keys, port, starter)
+    return Bank(config, store, keys, port, forks)
 
 
 def decide(http: httpx.Client, bank: Bank, client: str, wanted: bool) -> httpx.Response:

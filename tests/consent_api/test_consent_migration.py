@@ -10,10 +10,14 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from consent_api import consents, receipts, revisions
+from consent_api import consents, receipts, releases, restore, revisions
 from consent_api.audit import Actor
+from consent_api.catalogue import EVERYBODY
 from consent_api.consents import Grant
+from consent_api.custody import released
+from consent_api.periods import Period
 from consent_api.record import resources
+from consent_api.releases import Subject
 from consent_api.store import Store, open_store
 from database import UtcTime, open_database
 from settings import Settings
@@ -36,10 +40,18 @@ ANSWERS = sa.table(
     sa.column("at", UtcTime),
 )
 
+RELEASES = sa.table(
+    "consent_releases",
+    *(sa.column(name) for name in ("release_id", "company", "data_type", "period", "year", "rho_nano")),
+    sa.column("begun_at", UtcTime),
+)
+PUBLISHED = sa.table("consent_published", sa.column("release_id"), sa.column("document"), sa.column("at", UtcTime))
+DOCUMENT = b'{"metrics":{}}'
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Where a database of the first version holds the active consent of client 1 and the withdrawn one of client 2."""
+    """Where a database of the first version holds the active consent of client 1, the withdrawn one of client 2, a release."""
     url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     config = Settings(var=tmp_path, database_url=url)
     engine = open_database(config.database("consent"))
@@ -53,6 +65,9 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
             event = {"record_id": client * 32, "at": AT, "actor": "test", "reason": "granted"}
             connection.execute(sa.insert(EVENTS).values(**event, state="active"))
         connection.execute(sa.insert(EVENTS).values(**event, state="revoked"))
+        release = {"release_id": "r", "company": KIND[0], "data_type": KIND[1], "period": "2026-10", "year": 2026, "rho_nano": 1}
+        connection.execute(sa.insert(RELEASES).values(**release, begun_at=AT))
+        connection.execute(sa.insert(PUBLISHED).values(release_id="r", document=DOCUMENT, at=AT))
     engine.dispose()
     return config
 
@@ -86,6 +101,14 @@ def test_renewing_it_is_a_new_record_under_the_text_in_force(migrated: Store) ->
         consents.grant(connection, [Grant("1", *KIND)], Actor("c", "client"), AT + timedelta(days=1))
         (record,) = resources.of_company(connection, "1", KIND[0], AT + timedelta(days=1)).records
     assert (record.previous_record_id, record.notice.version) == ("1" * 32, migrated.notices.version)
+    migrated.close()
+
+
+def test_p02_a_release_from_before_segments_is_the_same_bytes_for_all_clients(migrated: Store) -> None:
+    assert releases.published(migrated, Subject(*KIND[:2], Period(2026, 10))) == {EVERYBODY: DOCUMENT}
+    restore.replay(migrated, AT, 10)
+    (kept,) = released.kept(migrated.custody.released).values()
+    assert kept.documents == {EVERYBODY: DOCUMENT.decode()}
     migrated.close()
 
 

@@ -25,6 +25,7 @@ from consent_api.catalogue import BrokenCatalogue
 from consent_api.consents import Grant
 from consent_api.custody.receipt_keys import TYPE, BrokenReceiptKeys, ForgedReceipt, ReceiptKeys
 from consent_api.record import resources
+from consent_api.record.notices import load_notices
 from consent_api.store import open_store
 from consent_api.tables import AUDIT, NOTICES
 from settings import Settings
@@ -161,6 +162,29 @@ def test_p20_agreeing_to_a_text_that_is_no_longer_in_force_is_refused(bank, clie
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "notice_changed")
     assert client("GET", "/client/17/consents").json()["consents"] == []
     assert client("POST", "/consent", json=BODY, headers={"Notice-Version": version}).status_code == 200
+
+
+def test_p20_the_text_that_a_client_agreed_to_can_be_read_after_another_has_come_into_force(
+    bank, client: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (record, *_) = client("POST", "/consent", json=BODY, headers={"Notice-Language": "en"}).json()["consent"]["records"]
+    newer = tmp_path / "newer"
+    shutil.copytree(CATALOGUES, newer)
+    notices = newer / "notices.toml"
+    changed = notices.read_text().replace("for one purpose", "for a purpose")
+    notices.write_text(changed.replace('version = "', 'version = "new.'))
+    monkeypatch.setattr(bank.store, "notices", load_notices(newer))
+    about = {"company": "dala-market", "language": "en"}
+    in_force = client("GET", "/consent-notices", params=about).json()
+    assert record["notice"]["text_sha256"] not in {each["text_sha256"] for each in in_force["notices"]}
+    shown = client("GET", "/consent-notices", params={**about, "version": record["notice"]["version"]}).json()
+    texts = {each["text_sha256"]: each for each in shown["notices"]}
+    agreed = texts[record["notice"]["text_sha256"]]
+    assert sha256(agreed["text"].encode()).hexdigest() == record["notice"]["text_sha256"]
+    assert (shown["version"], agreed["data_type"]) == (record["notice"]["version"], record["data_types"][0])
+    for change in ({"version": "1999"}, {"version": record["notice"]["version"], "company": "nobody"}):
+        refused = client("GET", "/consent-notices", params={**about, **change})
+        assert (refused.status_code, refused.json()["error"]["field"]) == (404, "version")
 
 
 @pytest.mark.parametrize("file", ["notices", "purposes", "companies", "data_types"])

@@ -263,3 +263,33 @@ def test_many_rows_go_in_portions_each_with_its_evidence(store: Store, monkeypat
     assert count(store, ANSWERS) == 0
     with store.reading() as connection:
         assert sorted(connection.scalars(select(DELETIONS.c.how_many))) == [5, 10, 10]
+
+
+def test_charges_of_a_year_stay_until_shortly_before_their_deadline(store: Store) -> None:
+    """In January clients still see where they were counted, and a clock that is a day ahead in December resets no budget."""
+    give(store, ["C-1"], START)
+    charge(store, ["C-1"], START)
+    for day in (1, 23):
+        retain(store, POLICY, datetime(2027, 1, day, 23, 59, 59, tzinfo=UTC))
+        assert spent(store, "C-1", 2026) == 125_000_000
+    retain(store, POLICY, datetime(2027, 1, 24, tzinfo=UTC))
+    assert spent(store, "C-1", 2026) == 0
+
+
+def test_a_client_who_comes_back_while_the_job_runs_keeps_the_new_consent(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(store, ["C-1"], START)
+    forget(store, "C-1", START)
+    writing, waiting = store.writing, ["C-1"]
+
+    def come_back() -> object:
+        if waiting:
+            client = waiting.pop()
+            with writing() as connection:
+                erasure.carry_out_asked(connection, client, ACTOR, START)
+                consents.grant(connection, [Grant(client, *KIND)], ACTOR, START)
+        return writing()
+
+    monkeypatch.setattr(store, "writing", come_back)
+    retain(store, POLICY, START)
+    with store.reading() as connection:
+        assert consents.cohort(connection, *KIND, START) == ["C-1"]

@@ -5,12 +5,11 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import MetaData, insert, select, text
+from sqlalchemy import select
 
 from clock import now
 from consent_api import consents, restore
@@ -50,40 +49,6 @@ def active(store: Store, at: datetime) -> list[str]:
 
 def later(seconds: float) -> datetime:
     return AT + timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def backup(store: Store) -> Callable[[], Callable[[], None]]:
-    """`backup()` keeps the database's rows as they are; the function it returns puts them back."""
-
-    def taken() -> Callable[[], None]:
-        with store.reading() as connection:
-            metadata = MetaData()
-            metadata.reflect(connection)
-            kept = {table: [dict(row._mapping) for row in connection.execute(select(table))] for table in metadata.sorted_tables}
-
-        def put_back() -> None:
-            with store.engine.begin() as connection:
-                _let_go(connection)
-                for table in reversed(kept):
-                    connection.execute(table.delete())
-                for table, rows in kept.items():
-                    if rows:
-                        connection.execute(insert(table), rows)
-
-        return put_back
-
-    return taken
-
-
-def _let_go(connection) -> None:
-    """A backup is restored below the guards: by files on SQLite, by the owner on PostgreSQL."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
-        return
-    names = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all()
-    for name in names:
-        connection.execute(text(f"DROP TRIGGER {name}"))
 
 
 def replay(store: Store, at: datetime) -> restore.Replayed:

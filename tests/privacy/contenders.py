@@ -1,15 +1,13 @@
-"""Processes that make releases at the same time, or die while they do; run by the tests of the budget.
+"""Processes that make releases at the same time, or die while they do; `try_out` is run by the tests of the budget.
 
-    python -m tests.privacy.contenders
-
-Reads a line of JSON for each trial ({"environment", "how", "count"}) and prints how its processes ended, a list of exit statuses:
+A trial tells how its processes ended, a list of exit statuses:
 
     killed      one after another, each killed at another line of the way
     finished    every tenth of the releases that were killed is made again
     race        all at once, where only one of them can be paid for
 
 Each process is forked with everything imported, the database known, and the sums computed, which is nothing that a death could
-spoil. The bank is that of OPORA_VAR and OPORA_DATABASE_URL in the environment of the trial.
+spoil. The bank is that of OPORA_VAR and OPORA_DATABASE_URL in the environment.
 """
 
 import json
@@ -169,14 +167,5 @@ TRIALS = {"killed": killed, "finished": finished, "race": race}
 
 
 def try_out(how: str, count: int) -> None:
-    """One trial, told on a line of its own."""
+    """One trial, told on standard output."""
     print(json.dumps(TRIALS[how](count)), flush=True)
-
-
-if __name__ == "__main__":
-    bank()
-    for line in sys.stdin:
-        wanted = json.loads(line)
-        os.environ |= wanted["environment"]
-        if exit_status(forked(lambda: try_out(wanted["how"], wanted["count"]))):  # noqa: B023
-            print("null", flush=True)

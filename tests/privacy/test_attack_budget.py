@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,11 +22,11 @@ from consent_api.reports import Plan
 from consent_api.store import Store
 from consent_api.tables import CHARGES, PUBLISHED, RELEASES
 from settings import Settings
+from tests.fork_server import ForkServer
 from tests.privacy.conftest import ACTOR
 from tests.privacy.contenders import KIND, NOW, REFUSED, TENTH, month
 from tests.privacy.crowds import COMPANY, PURPOSE
 
-ROOT = Path(__file__).parents[2]
 CLIENTS = ["c0", "c1", "c2"]
 KILLS = {name: int(os.environ.get("OPORA_RELEASE_KILLS", usual)) for name, usual in (("sqlite", "30"), ("postgresql", "10"))}
 CONTENDERS = 50
@@ -42,25 +40,23 @@ def consenting(store: Store) -> Store:
 
 
 @pytest.fixture(scope="module")
-def contenders() -> Iterator[subprocess.Popen[str]]:
+def contenders() -> Iterator[ForkServer]:
     """What starts the contenders: a process that has imported everything they need."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-m", "tests.privacy.contenders"], cwd=ROOT, env=environment, **pipes) as starter:
-        yield starter
-        starter.stdin.close()
+    with ForkServer("tests.privacy.warm_contenders") as server:
+        yield server
 
 
 @pytest.fixture
-def processes(store: Store, tmp_path: Path, contenders: subprocess.Popen[str]) -> Callable[[str, int], list[int]]:
+def processes(store: Store, tmp_path: Path, contenders: ForkServer) -> Callable[[str, int], list[int]]:
     """Run contenders in processes of their own on the same database; gives their exit statuses."""
 
     def run(how: str, count: int) -> list[int]:
         url = "" if store.engine.dialect.name == "sqlite" else store.engine.url.render_as_string(hide_password=False)
         environment = {"OPORA_VAR": str(tmp_path), "OPORA_DATABASE_URL": url}
-        contenders.stdin.write(json.dumps({"environment": environment, "how": how, "count": count}) + "\n")
-        contenders.stdin.flush()
-        return json.loads(contenders.stdout.readline())
+        code = f"from tests.privacy.contenders import try_out; try_out({how!r}, {count})"
+        told, errors = contenders.python(code, environment=environment).communicate()
+        assert told, errors
+        return json.loads(told)
 
     return run
 
