@@ -29,20 +29,21 @@ def quality_level(columns: int) -> float:
     return FALSE_ALARMS / 2 / (columns * _TESTS)
 
 
-def chance_threshold(pair: ColumnPair, score: float, floor: float, level: float, seed: int) -> float:
+def chance_threshold(pair: ColumnPair, score: float, floor: float, level: float, seed: int, spread: float = 1.0) -> float:
     """Distance from which a comparable pair of distance `score` counts as drifted.
 
     That is `floor`, or what chance gives at these sample sizes if that is more: the largest distance of 1/level - 1 random
     splits of all values into two sides of the same sizes. Where nothing has changed, a score exceeds them all with probability
     `level`, however heavy the tails and however small the window. A score below `floor` needs no splits, and they end early
-    with the first that reaches the score, or when the score is three times the largest of the first 200.
+    with the first that reaches the score, or when the score is three times the largest of the first 200. Where rows are not
+    independent, their distances count `spread` times, see `monitoring.dependence`.
     Source: permutation test, Pitman, Significance Tests Which May Be Applied to Samples from Any Populations (1937).
     """
     largest = floor
     if score < floor:
         return largest
     for drawn, distances in _split_distances(pair, ceil(1 / level) - 1, seed):
-        largest = max(largest, float(distances.max()))
+        largest = max(largest, spread * float(distances.max()))
         if largest >= score:
             return float(np.nextafter(largest, np.inf))
         if drawn >= _FIRST_SPLITS and score >= _CLEARLY * largest:
@@ -50,13 +51,13 @@ def chance_threshold(pair: ColumnPair, score: float, floor: float, level: float,
     return largest
 
 
-def missing_threshold(pair: ColumnPair, floor: float, level: float) -> float:
-    """Change of the share of missing values from which it counts: `floor`, or what chance gives if that is more."""
+def missing_threshold(pair: ColumnPair, floor: float, level: float, spread: float = 1.0) -> float:
+    """Change of the share of missing values that counts: `floor`, or what chance gives, `spread` times, if that is more."""
     reference, current = pair.rows
     missing = reference + current - len(pair.reference) - len(pair.current)
     counts = hypergeom.ppf([level / 2, 1 - level / 2], reference + current, missing, current)
     changes = np.abs(counts / current - (missing - counts) / reference)
-    return max(floor, float(np.nextafter(changes.max(), 1)))
+    return max(floor, float(np.nextafter(spread * changes.max(), 1)))
 
 
 def chance_of_all(rows: int, pair: ColumnPair, elsewhere: int = 0) -> float:

@@ -142,5 +142,6 @@ def _transaction(connection: SqliteConnection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has ended it, and is the reason to be told
+            connection.execute("ROLLBACK")
         raise

@@ -9,8 +9,10 @@ import pandas as pd
 
 from monitoring.chance import FALSE_ALARMS, chance_threshold, distance_level, missing_threshold, quality_level
 from monitoring.columns import KINDS, METHOD_NAMES, WASSERSTEIN, ColumnPair, pair_columns
+from monitoring.dependence import Dependence
 from monitoring.distances import distance, sampling_error
 from monitoring.findings import BROKEN, Finding, column_findings, schema_findings
+from registry.scorer import CLUSTER
 
 MISSING = "change of the share of missing values"
 GROWING = ", of values that became smaller, since they grow as time passes"
@@ -149,6 +151,8 @@ def drift_report(
 ) -> DriftOutcome:
     """Compare `current` with `reference` in the model's columns.
 
+    Where a side has a column `registry.scorer.CLUSTER`, it says whose each row is: rows of one client are not independent.
+
     Args:
         total: how many rows `current` was sampled from, if that was done before.
 
@@ -161,12 +165,13 @@ def drift_report(
             "needed; score more, look further back (days), or lower OPORA_DRIFT_FEWEST_ROWS"
         )
     total = total or len(current)
-    sides = [frame.sample(min(limits.rows, len(frame)), random_state=limits.seed) for frame in (reference, current)]
+    drawn = [frame.sample(min(limits.rows, len(frame)), random_state=limits.seed) for frame in (reference, current)]
+    sides = [frame.drop(columns=CLUSTER, errors="ignore") for frame in drawn]
     names = [*model.features, *model.predictions]
     pairs = [_without_growth(pair) if pair.name in model.growing else pair for pair in pair_columns(sides[0], sides[1], names)]
     if not any(pair.comparable for pair in pairs if pair.name in model.features):
         raise NothingToCompare("no feature has values on both sides: retrain, or check what is journalled")
-    judged = [_judge(pair, model, limits, total, len(names)) for pair in pairs]
+    judged = [_judge(pair, Dependence(*drawn), model, limits, total) for pair in pairs]
     found = [
         *schema_findings(sides[0], sides[1], names),
         *(one for pair in pairs for one in column_findings(pair, quality_level(len(names)))),
@@ -183,15 +188,18 @@ def drift_report(
     )
 
 
-def _judge(pair: ColumnPair, model: Model, limits: DriftLimits, total: int, columns: int) -> ColumnDrift:
+def _judge(pair: ColumnPair, dependence: Dependence, model: Model, limits: DriftLimits, total: int) -> ColumnDrift:
     before, after = pair.missing
+    columns = len(model.features) + len(model.predictions)
     even = 0.0 if pair.name in model.predictions else 1 / len(model.features)
     importance = model.importance.get(pair.name, even)
     change = 0.0 if pair.name in model.optional else abs(after - before)
-    most = missing_threshold(pair, limits.distance, quality_level(columns))
+    alike = dependence.missing_spread(pair.name) if change >= limits.distance else 1.0
+    most = missing_threshold(pair, limits.distance, quality_level(columns), alike)
     if pair.comparable:
         score = distance(pair)
-        threshold = chance_threshold(pair, score, limits.distance, distance_level(columns), limits.seed)
+        alike = dependence.spread(pair) if score >= limits.distance else 1.0
+        threshold = chance_threshold(pair, score, limits.distance, distance_level(columns), limits.seed, alike)
         if score >= threshold or change < most:
             method = METHOD_NAMES[pair.method] + (GROWING if pair.name in model.growing else "")
             error = sampling_error(pair, total, limits.seed)

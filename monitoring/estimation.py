@@ -20,6 +20,8 @@ FEWEST_PER_CLASS = 20
 FEWEST_ROWS = 30
 LEVELS = (0.05, 0.95)
 _DRAWS = 200
+_PERIODS = 8
+"""Stretches of time that labelled rows are cut into."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class NotEstimable:
 
 @dataclass(frozen=True)
 class Rows:
-    """Scores as an estimator takes them.
+    """Scores as an estimator takes them; those with labels in order of time, where they have an order.
 
     Attributes:
         matrix: encoded features, shape (rows, features), NaN = missing.
@@ -104,19 +106,27 @@ def too_few(labelled: int, rows: int) -> str:
 
 
 def _miscalibrated(known: Rows, window: Rows) -> str:
+    """By clients alone: what campaigns have in common makes intervals wider, but to refuse too often is the safe side."""
     for output in window.predictions:
         if output not in known.labels:
             return f"output {output} has no labelled rows"
-        found = _map(known, output, np.ones(len(known.matrix)), bends=False)
+        stated, labels, labelled = _labelled(known, output)
+        found = recalibrate(stated, labels, np.ones(len(labels)), known.clients[labelled], bends=False)
         if found.miscalibration():
             return f"{output} is not calibrated on the newest labelled rows: {found.miscalibration()}"
     return ""
 
 
-def _map(known: Rows, output: str, weights: np.ndarray, bends: bool = True) -> Recalibration:
+def _map(known: Rows, output: str, weights: np.ndarray) -> Recalibration:
+    stated, labels, labelled = _labelled(known, output)
+    periods = np.arange(len(labels)) * _PERIODS // len(labels)
+    return recalibrate(stated, labels, weights[labelled], known.clients[labelled], periods=periods)
+
+
+def _labelled(known: Rows, output: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions and labels of the labelled rows, and which these are."""
     labelled = ~np.isnan(known.labels[output])
-    stated, labels = known.predictions[output][labelled], known.labels[output][labelled]
-    return recalibrate(stated, labels, weights[labelled], known.clients[labelled], bends)
+    return known.predictions[output][labelled], known.labels[output][labelled], labelled
 
 
 def _both_ways(metric: Metric, stated: np.ndarray) -> Callable[[np.ndarray], float]:

@@ -123,7 +123,8 @@ class SqliteWriter:
                         self._insert(records[start : start + _MOST_AT_ONCE])
                     self._connection.execute("COMMIT")
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    if self._connection.in_transaction:  # a full disk has ended it, and is the reason to be told
+                        self._connection.execute("ROLLBACK")
                     raise
 
     def write_at_once(self, records: Sequence[Record]) -> bool:

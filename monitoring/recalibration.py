@@ -24,20 +24,25 @@ class Recalibration:
 
     Attributes:
         theta: (slope, intercept, bend, …); (1, 0, 0, …) for calibrated probabilities.
-        covariance: of theta, by the sandwich estimator, so that weights and the clients are accounted for.
+        covariance: of theta, by the sandwich estimator, so that weights, clients and periods are accounted for.
         knots: where the bends are, in logits.
         ratio: mean stated / mean observed probability.
+        freedom: degrees of freedom of the covariance; infinite where no periods were told.
     """
 
     theta: np.ndarray
     covariance: np.ndarray
     knots: np.ndarray
     ratio: float
+    freedom: float = np.inf
 
     def draws(self, probabilities: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """What the stated probabilities could mean, by maps as likely as the labelled rows allow."""
         design = _design(probabilities, self.knots)
-        for theta in rng.multivariate_normal(self.theta, self.covariance, size=count, method="cholesky"):
+        off = rng.multivariate_normal(np.zeros(len(self.theta)), self.covariance, size=count, method="cholesky")
+        if np.isfinite(self.freedom):
+            off /= np.sqrt(rng.chisquare(self.freedom, size=(count, 1)) / self.freedom)  # Student's t in several dimensions
+        for theta in self.theta + off:
             yield expit(design @ theta)
 
     def miscalibration(self) -> str:
@@ -53,11 +58,20 @@ class Recalibration:
 
 
 def recalibrate(
-    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, clients: np.ndarray, bends: bool = True
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    clients: np.ndarray,
+    bends: bool = True,
+    periods: np.ndarray | None = None,
 ) -> Recalibration:
     """Fit the map on rows with labels 0 and 1; arrays of shape (rows,). Without `bends` it is a straight line of logits.
 
     Rows of one of the `clients`, numbers from 0, go together in the covariance: a stranger in an account makes all its payments.
+    So do the rows of one of the `periods`, long stretches of time, numbers from 0, where they show more than the clients do: one
+    campaign strikes many clients, and while it lasts the probabilities of all of them are off to one side. A few periods do not
+    give their covariance exactly, which `freedom` says.
+    Source: Bester, Conley, Hansen, Inference with Dependent Data Using Cluster Covariance Estimators (2011).
     """
     logits = _logit(probabilities)
     knots = np.unique(np.quantile(logits[labels == 1], _KNOTS)) if bends and (labels == 1).any() else np.empty(0)
@@ -73,12 +87,31 @@ def recalibrate(
         if np.abs(step).max() < 1e-8:
             break
     residuals = design * (weights * (labels - expit(design @ theta)))[:, None]
-    inverse, sums = np.linalg.inv(hessian), np.zeros((int(clients.max()) + 1, len(theta)))
-    np.add.at(sums, clients, residuals)
-    covariance = inverse @ (sums.T @ sums) @ inverse + 1e-10 * np.eye(len(theta))
+    inverse, freedom = np.linalg.inv(hessian), np.inf
+    covariance = inverse @ _squares(residuals, clients) @ inverse + 1e-10 * np.eye(len(theta))
+    if periods is not None:
+        freedom = float(periods.max())
+        among = inverse @ _squares(residuals, periods) @ inverse * (freedom + 1) / freedom
+        covariance = _at_least(covariance, among)
     observed = float(np.average(labels, weights=weights))
     ratio = float(np.average(probabilities, weights=weights)) / observed if observed > 0 else np.inf
-    return Recalibration(theta, covariance, knots, ratio)
+    return Recalibration(theta, covariance, knots, ratio, freedom)
+
+
+def _squares(residuals: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Sum over the groups, numbers from 0, of the squared sums of their residuals; shape (parameters, parameters)."""
+    sums = np.zeros((int(groups.max()) + 1, residuals.shape[1]))
+    np.add.at(sums, groups, residuals)
+    return np.asarray(sums.T @ sums)
+
+
+def _at_least(least: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The covariance `least`, raised to `other` in the directions in which that is the greater one."""
+    root = np.linalg.cholesky(least)
+    inverse = np.linalg.inv(root)
+    values, vectors = np.linalg.eigh(inverse @ other @ inverse.T)
+    axes = root @ vectors
+    return np.asarray((axes * np.maximum(values, 1)) @ axes.T)
 
 
 def _identity(knots: np.ndarray) -> np.ndarray:

@@ -12,7 +12,9 @@ from monitoring.findings import Finding
 from monitoring.history import Sample
 from monitoring.importance import importance
 from monitoring.lately import NOTHING, Lately
+from monitoring.learned import clients_of
 from registry.loading import LoadedModel
+from registry.scorer import CLUSTER
 
 _WEEK = 7
 
@@ -91,8 +93,12 @@ def watched_columns(model: LoadedModel, seed: int) -> Model:
 
 
 def _current(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
-    """Features and predictions of a sample under the names of the reference; a feature may be called like a journal's field."""
+    """Features and predictions of a sample under the names of the reference, and a number for the client of each row.
+
+    A feature may be called like a journal's field.
+    """
     names = frame.columns.astype(str)
     features = [name for name in names if name.startswith("feature_")]
     kept = [*features, *(name for name in names if name in model.predictions)]
-    return frame[kept].rename(columns={name: name.removeprefix("feature_") for name in features})
+    current = frame[kept].rename(columns={name: name.removeprefix("feature_") for name in features})
+    return current.assign(**{CLUSTER: clients_of(frame)})

@@ -32,14 +32,16 @@ def _risk_costs() -> CostMatrix:
 class UseCase:
     """What is particular to a use case: labels, kind, the metric it is selected by, thresholds it needs.
 
-    `segmented`: its intervals are calibrated in each income segment for itself. `protected`: columns by which fairness is
-    reported. `costs`: of the outcomes of a decision, as the settings have them.
+    `entity`: the column that says whose a row is: rows of one are not independent. `segmented`: its intervals are calibrated in
+    each income segment for itself. `protected`: columns by which fairness is reported. `costs`: of the outcomes of a decision, as
+    the settings have them.
     """
 
     outputs: tuple[str, ...]
     kind: Kind
     metric: str
     label_columns: tuple[str, ...]
+    entity: str = "client_code"
     weight: str | None = None
     positive: bool = False
     sometimes_absent: tuple[str, ...] = ()
@@ -63,7 +65,9 @@ USE_CASES: Mapping[str, UseCase] = {
     "income": UseCase(
         ("income",), "regression", "wmae", ("income",), weight="w", positive=True, segmented=True, protected=("age",)
     ),
-    "prescoring": UseCase(BANKS, "binary", "roc_auc", BANKS, protected=_FORM_PROTECTED, thresholds=_approval),
+    "prescoring": UseCase(
+        BANKS, "binary", "roc_auc", BANKS, entity="application_id", protected=_FORM_PROTECTED, thresholds=_approval
+    ),
     "recommendation": UseCase(("accepted",), "binary", "roc_auc", ("accepted",), protected=("age",)),
     "fraud": UseCase(
         ("fraud",),
@@ -92,7 +96,7 @@ def training_task(name: str, versions: dict[str, int]) -> TrainingTask:
         time="as_of",
         positive=case.positive,
         sometimes_absent=case.sometimes_absent,
-        entity=FEATURE_SETS[name].key[0],
+        entity=case.entity,
         protected=case.protected,
         segments=learning_settings().segment_borders if case.segmented else (),
         lake_versions=versions,

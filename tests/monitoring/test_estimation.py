@@ -63,6 +63,36 @@ def test_many_rows_of_one_client_tell_no_more_than_one_of_them() -> None:
     np.testing.assert_allclose(np.diag(others.covariance), np.diag(once.covariance) / 5, rtol=0.05)
 
 
+def struck(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Stated probabilities and labels of eight periods; in each a campaign of its own makes fraud more or less frequent."""
+    logits, periods = rng.normal(-2, 1, 2000), np.arange(2000) * 8 // 2000
+    came = rng.random(2000) < 1 / (1 + np.exp(-logits - rng.normal(0, 0.6, 8)[periods]))
+    return 1 / (1 + np.exp(-logits)), came.astype(float), periods
+
+
+def test_the_uncertainty_of_a_map_holds_that_campaigns_strike_many_clients_for_a_time() -> None:
+    rng = np.random.default_rng(6)
+    levels, alone, together = [], [], []
+    for _ in range(60):
+        stated_, labels, periods = struck(rng)
+        given = stated_, labels, np.ones(2000), np.arange(2000)
+        without, found = recalibrate(*given, bends=False), recalibrate(*given, bends=False, periods=periods)
+        np.testing.assert_array_equal(found.theta, without.theta)
+        at_mean = np.array([-2.0, 1.0])  # the level where the rows are
+        levels.append(at_mean @ found.theta)
+        alone.append(at_mean @ without.covariance @ at_mean)
+        together.append(at_mean @ found.covariance @ at_mean)
+    assert np.mean(alone) < 0.3 * np.var(levels)
+    assert 0.7 < np.mean(together) / np.var(levels) < 1.6
+
+
+def test_periods_without_anything_in_common_take_nothing_from_what_clients_show() -> None:
+    rows = binary(2000, 0, np.random.default_rng(8))
+    given = rows.predictions["fraud"], rows.labels["fraud"], np.ones(2000), rows.clients
+    without, found = recalibrate(*given), recalibrate(*given, periods=np.arange(2000) * 8 // 2000)
+    assert np.linalg.eigvalsh(found.covariance - without.covariance).min() > -1e-9
+
+
 def test_too_few_labels_scores_or_classes_are_not_estimable() -> None:
     rng = np.random.default_rng(3)
     many, few = binary(2000, 0, rng), binary(20, 0, rng)

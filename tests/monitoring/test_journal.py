@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, event, make_url, text
 
 from clock import now
 from database import NotDurable, open_database
@@ -224,6 +224,17 @@ def test_of_a_large_batch_that_the_database_refuses_nothing_is_kept(engine: Engi
             journal.write(batch(2500, score_ids=ids))
         journal.write([row()])
         assert len(journal.window("fraud", now() - DAY, now() + DAY)) == 2
+
+
+def test_of_a_large_batch_for_which_there_is_no_room_nothing_is_kept_and_the_reason_is_told(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'journal.db'}")
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 100"))
+    with Journal(engine) as journal:
+        with pytest.raises(JournalNotWritten) as refused:
+            journal.write(batch(5000))
+        assert "full" in str(refused.value.__cause__)
+        journal.write([row()])
+        assert len(journal.window("fraud", now() - DAY, now() + DAY)) == 1
 
 
 def test_the_names_of_features_are_stored_once(engine: Engine) -> None:
