@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bentos.tariffs import Credit, Facts, Tariff
 from edge.errors import validation_refusal
-from features.tables import PRODUCTS, STATUSES
+from features.code_lists import PRODUCTS, STATUSES
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Tenge = Annotated[float, Field(ge=0, le=1e12)]

@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from bentos.serving.metric_files import VARIABLE
 from registry.reader import Registered
 from settings import PROJECT
 
@@ -67,7 +68,7 @@ class Challenger:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=PROJECT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env={name: value for name, value in os.environ.items() if name != VARIABLE} | {"OMP_NUM_THREADS": "1"},
         )
 
     def wait_ready(self) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 
 MONTHS = 12
 Rate = Annotated[float, Field(gt=0, le=1)]

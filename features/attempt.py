@@ -14,6 +14,7 @@ from features.raw_table import RawTable
 from features.refusals import RefusedFile
 from features.source import Source
 from features.summary import IngestSummary
+from features.wording import agreeing
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def _refuse_beyond(summary: IngestSummary, limit: float) -> None:
     bad = summary.read - summary.landed
     if bad > summary.read * limit:
         worst = ", ".join(f"{rule}: {count}" for rule, count in summary.quarantined.items())
+        rows = f"{bad} of {summary.read} rows {agreeing(bad, 'is', 'are')} bad"
         raise RefusedFile(
-            f"{summary.file}: {bad} of {summary.read} rows are bad ({worst}), more than the accepted {limit:.0%}: "
+            f"{summary.file}: {rows} ({worst}), more than the accepted {limit:.0%}: "
             "nothing was ingested; repair the export, or raise OPORA_QUARANTINE_LIMIT"
         )

@@ -1,14 +1,20 @@
 """The newest rows of each use case: what a batch scores today."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import ibis
 import pandas as pd
 from ibis.expr.types import Table
 
+from clock import now
 from features.sets import FEATURE_SETS
 from features.tables import PRODUCTS
+
+_AHEAD = timedelta(days=1)
+"""Further ahead of now no event can be, wherever it happened."""
+_MISTAKEN = 0.001
+"""At most this share of the events can be mistakes of their sources: a bank with more ahead of now lives by another calendar."""
 
 
 class NothingIngested(Exception):
@@ -18,17 +24,26 @@ class NothingIngested(Exception):
 def newest_moment(tables: Mapping[str, Table]) -> datetime:
     """The first midnight (UTC) after the newest purchase or payment: the moment that "today" means for batch work.
 
+    Some few that lie ahead of now are mistakes and do not count: one mistyped year would make every client's year an empty one.
+
     Raises:
         NothingIngested: neither purchases nor payments have been ingested.
     """
-    moments = []
-    for name, column in (("transactions", "date"), ("payments", "ts")):
-        if name in tables:
-            moments.append(tables[name][column].max().to_pandas())
+    moments = [_newest(tables[name], column) for name, column in (("transactions", "date"), ("payments", "ts")) if name in tables]
     known = [pd.Timestamp(moment) for moment in moments if not pd.isna(moment)]
     if not known:
         raise NothingIngested("the lake has no purchases and no payments: ingest them first (make ingest)")
     return (max(known).normalize() + timedelta(days=1)).to_pydatetime()
+
+
+def _newest(events: Table, column: str) -> pd.Timestamp:
+    """The newest moment of `column`, NaT without events; of few that lie ahead of now the newest of the others."""
+    moment, until = events[column], _literal((now().astimezone(UTC) + _AHEAD).replace(tzinfo=None))
+    found = events.aggregate(
+        newest=moment.max(), plausible=moment.max(where=moment <= until), ahead=(moment > until).mean()
+    ).to_pandas()
+    few = found["ahead"].fillna(0)[0] <= _MISTAKEN
+    return pd.Timestamp(found["plausible" if few else "newest"][0])
 
 
 def current_rows(use_case: str, tables: Mapping[str, Table], days: int) -> pd.DataFrame:

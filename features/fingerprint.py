@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from features.cyrillic import OldEncoding, high_runs, old_encoding
 from features.refusals import UnreadableFile
 
 _BLOCK = 1 << 20
@@ -25,6 +26,9 @@ NO_TABLE = {
 }
 """What the first bytes of a file that is neither CSV nor Parquet say it is."""
 SEND_INSTEAD = "unpack or export it as CSV in UTF-8 or cp1251, or as Parquet"
+_WORDS = 5000
+"""Different words that are enough to tell the old encodings apart."""
+Encoding = Literal["utf-8", "utf-8-sig"] | OldEncoding
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,13 @@ class Fingerprint:
     """
 
     sha256: str
-    encoding: Literal["utf-8", "utf-8-sig", "cp1251"] | None
+    encoding: Encoding | None
     uneven: bool = False
+
+    @property
+    def unicode(self) -> bool:
+        """Whether the file is Parquet, or text that the engine takes without another encoding."""
+        return self.encoding is None or self.encoding.startswith("utf-8")
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -76,6 +85,7 @@ class _TextScan:
         self._bom = False
         self._carry = b"\n"  # as if after a line end: a newline that comes first is a blank line
         self._judged = self._valid = self._invalid = 0
+        self._runs: set[bytes] = set()
         self._blank = self._bare_feed = self._bare_return = self._pair = False
 
     def feed(self, block: bytes) -> None:
@@ -88,11 +98,11 @@ class _TextScan:
         self._look_at_line_ends(block)
         self._begun = True
 
-    def encoding(self) -> Literal["utf-8", "utf-8-sig", "cp1251"]:
+    def encoding(self) -> Encoding:
         """What most of the first lines beyond ASCII are written in."""
         if self._bom:
             return "utf-8-sig"
-        return "cp1251" if self._invalid > self._valid else "utf-8"
+        return old_encoding(self._runs) if self._invalid > self._valid else "utf-8"
 
     def uneven(self) -> bool:
         """Whether there are blank lines between rows, or more than one kind of line end."""
@@ -118,6 +128,8 @@ class _TextScan:
                 valid = _is_utf8(line)
                 self._valid += valid
                 self._invalid += not valid
+                if not valid and len(self._runs) < _WORDS:
+                    self._runs.update(high_runs(line))
         self._judged += len(block)
 
     def _look_at_line_ends(self, block: bytes) -> None:

@@ -6,29 +6,8 @@ import ibis
 import pandas as pd
 from ibis.expr.types import NumericValue, Table
 
-from features.columns import FeatureColumn
-from features.tables import PRODUCTS
+from features.columns.holdings import HOLDING_COLUMNS, PRODUCT_SLUGS
 from features.windows import attach, moments_of
-
-PRODUCT_SLUGS = dict(
-    zip(
-        PRODUCTS,
-        (
-            "deposit",
-            "cash_loan",
-            "travel_card",
-            "gamer_card",
-            "cashback_card",
-            "top3_card",
-            "premium_card",
-            "multicurrency",
-            "free_transfers_card",
-            "mortgage",
-        ),
-        strict=True,
-    )
-)
-"""Product → the slug used in column names."""
 
 AFFINITY: Mapping[str, tuple[str, ...]] = {
     "Депозит Сберегательный": ("idle_balance_months",),
@@ -43,44 +22,6 @@ AFFINITY: Mapping[str, tuple[str, ...]] = {
     "Ипотека": ("share_home_repair_90d", "share_furniture_90d"),
 }
 """Columns whose sum says how much a client does of what the product rewards."""
-
-CLIENT_FACTS = (
-    FeatureColumn(
-        "avg_monthly_balance_KZT",
-        "float64",
-        "Средний остаток в месяц, ₸",
-        "Average monthly balance, KZT",
-        "Average monthly balance from the clients table",
-    ),
-    FeatureColumn("status", "string", "Статус клиента", "Client status", "Status from the clients table"),
-    FeatureColumn("age", "int64", "Возраст", "Age", "Age in years from the clients table", protected=True),
-    FeatureColumn("city", "string", "Город", "City", "City from the clients table"),
-)
-HOLDING_COLUMNS = (
-    *(
-        FeatureColumn(
-            f"holds_{slug}",
-            "int8",
-            f"Есть продукт «{product}»",
-            f"Holds: {slug.replace('_', ' ')}",
-            "1 when the client accepted the product before the moment",
-        )
-        for product, slug in PRODUCT_SLUGS.items()
-    ),
-    FeatureColumn(
-        "holdings_count", "int64", "Число продуктов у клиента", "Products held", "Number of products accepted before the moment"
-    ),
-)
-PRODUCT_COLUMNS = (
-    FeatureColumn("product", "string", "Продукт", "Product", "The product that is offered"),
-    FeatureColumn(
-        "product_affinity",
-        "float64",
-        "Насколько клиенту подходит продукт",
-        "Affinity to the product",
-        "How much the client does of what the product rewards; the unit is the product's own (features.holdings.AFFINITY)",
-    ),
-)
 
 
 def client_facts(clients: Table) -> Table:

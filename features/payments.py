@@ -3,80 +3,11 @@
 import ibis
 from ibis.expr.types import Table
 
-from features.columns import FeatureColumn
+from features.columns.payments import DESTINATION_COLUMNS as DESTINATION_COLUMNS
+from features.columns.payments import WINDOWS
 from features.windows import attach, moments_of, seconds_between, tenge, trailing_sums, whole_units
 
-WINDOWS = (1, 7, 30)
-_ENTITIES = {
-    "client": ("client_code", "клиента", "of the client"),
-    "destination": ("destination_id", "получателя", "to the destination"),
-}
-
-
-def _days_ru(days: int) -> str:
-    return f"{days} день" if days == 1 else f"{days} дней"
-
-
-def _velocity_columns(entity: str) -> tuple[FeatureColumn, ...]:
-    _, ru, en = _ENTITIES[entity]
-    columns = []
-    for days in WINDOWS:
-        span_ru, span_en = _days_ru(days), "1 day" if days == 1 else f"{days} days"
-        columns += [
-            FeatureColumn(
-                f"{entity}_payments_{days}d",
-                "int64",
-                f"Число платежей {ru} за {span_ru}",
-                f"Payments {en}, {span_en}",
-                f"Number of payments {en} over {span_en} before the moment",
-            ),
-            FeatureColumn(
-                f"{entity}_amount_{days}d",
-                "float64",
-                f"Сумма платежей {ru} за {span_ru}, ₸",
-                f"Amount of payments {en}, {span_en}, KZT",
-                f"Sum of payments {en} over {span_en} before the moment",
-            ),
-            FeatureColumn(
-                f"{entity}_labels_{days}d",
-                "int64",
-                f"Число проверенных платежей {ru} за {span_ru}",
-                f"Investigated payments {en}, {span_en}",
-                f"Number of payments {en} whose label was reported in the {span_en} before the moment",
-            ),
-            FeatureColumn(
-                f"{entity}_fraud_share_{days}d",
-                "float64",
-                f"Доля мошенничества среди проверенных платежей {ru} за {span_ru}",
-                f"Share of fraud among investigated payments {en}, {span_en}",
-                f"Mean of the labels reported in the {span_en} before the moment; missing when none was",
-            ),
-        ]
-    return tuple(columns)
-
-
-def _first_seen_column(entity: str, ru: str, en: str) -> FeatureColumn:
-    return FeatureColumn(
-        f"{entity}_seconds_since_first_payment",
-        "float64",
-        f"Время с первого платежа {ru}, с",
-        f"Seconds since the first payment {en}",
-        f"Seconds from the first payment {en} to the moment; missing before it",
-        course="grows",
-    )
-
-
-AMOUNT_COLUMNS = (
-    FeatureColumn("amount", "float64", "Сумма платежа, ₸", "Amount, KZT", "Amount of the payment"),
-    FeatureColumn("hour", "int64", "Час платежа", "Hour", "Hour of the day, 0 to 23, UTC"),
-    FeatureColumn("weekday", "int64", "День недели", "Day of the week", "0 = Monday … 6 = Sunday, UTC", course="cycles"),
-)
-CLIENT_COLUMNS = (*_velocity_columns("client"), _first_seen_column("client", "клиента", "of the client"))
-DESTINATION_COLUMNS = (
-    *_velocity_columns("destination"),
-    _first_seen_column("destination", "этому получателю", "to the destination"),
-    _first_seen_column("pair", "клиента этому получателю", "of the client to the destination"),
-)
+_KEYS = {"client": "client_code", "destination": "destination_id"}
 
 
 def own_facts(payments: Table) -> Table:
@@ -103,7 +34,7 @@ def velocity(payments: Table, labels: Table, spine: Table, entity: str) -> Table
     Returns:
         One row per distinct (key, as_of) of the spine.
     """
-    key = _ENTITIES[entity][0]
+    key = _KEYS[entity]
     moments = moments_of(spine, key)
     sums = trailing_sums(_happenings(payments, labels, key), moments, key, WINDOWS)
     measured = {}

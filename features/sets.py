@@ -6,13 +6,18 @@ from dataclasses import dataclass
 import pandas as pd
 from ibis.expr.types import Table
 
-from features.applications import APPLICATION_COLUMNS, application
-from features.cashflow import CASHFLOW_COLUMNS, cashflow
-from features.columns import Course, FeatureColumn
-from features.holdings import CLIENT_FACTS, HOLDING_COLUMNS, PRODUCT_COLUMNS, client_facts, holdings, product_affinity
-from features.payments import AMOUNT_COLUMNS, CLIENT_COLUMNS, DESTINATION_COLUMNS, first_payment, own_facts, velocity
-from features.sessions import BEHAVIOUR_COLUMNS, behaviour
-from features.spending import CATEGORY_COLUMNS, SHARE_COLUMNS, TOTAL_COLUMNS, spending, with_shares
+from features.applications import application
+from features.cashflow import cashflow
+from features.columns import FeatureColumn
+from features.columns.models import FRAUD_CLIENT_COLUMNS as FRAUD_CLIENT_COLUMNS
+from features.columns.models import MODEL_COLUMNS
+from features.columns.models import RECOMMENDATION_CLIENT_COLUMNS as RECOMMENDATION_CLIENT_COLUMNS
+from features.columns.models import of_course as of_course
+from features.columns.sessions import BEHAVIOUR_COLUMNS, flag
+from features.holdings import client_facts, holdings, product_affinity
+from features.payments import first_payment, own_facts, velocity
+from features.sessions import behaviour
+from features.spending import spending, with_shares
 from features.tables import BANKS, FORM
 from features.windows import attach
 from settings import learning_settings
@@ -76,17 +81,13 @@ def fill_missing(frame: pd.DataFrame) -> pd.DataFrame:
     for column in BEHAVIOUR_COLUMNS:
         values = pd.to_numeric(frame[column.name]) if column.name in frame else pd.Series(float("nan"), index=frame.index)
         filled[column.name] = values.astype("float64").fillna(0.0)
-        filled[_flag(column.name)] = values.isna().astype("int8")
+        filled[flag(column.name)] = values.isna().astype("int8")
     return frame.assign(**filled)
-
-
-def _flag(name: str) -> str:
-    return f"{name}_was_missing"
 
 
 def _fill_missing(rows: Table) -> Table:
     names = [column.name for column in BEHAVIOUR_COLUMNS]
-    flags = {_flag(name): rows[name].isnull().cast("int8") for name in names}
+    flags = {flag(name): rows[name].isnull().cast("int8") for name in names}
     return rows.mutate(**flags, **{name: rows[name].fill_null(0) for name in names})
 
 
@@ -155,61 +156,6 @@ def _fraud_labels(tables: Tables) -> Table:
 
 
 _FORM_FIELDS = tuple(column.name for column in FORM)
-RECOMMENDATION_CLIENT_COLUMNS = (
-    *SHARE_COLUMNS,
-    *TOTAL_COLUMNS,
-    *(
-        column
-        for column in CASHFLOW_COLUMNS
-        if column.name
-        in {
-            "p2p_out_90d",
-            "salary_in_90d",
-            "salary_months_90d",
-            "inflow_90d",
-            "outflow_90d",
-            "outflow_to_inflow_90d",
-            "debt_payments_90d",
-            "debt_to_inflow_90d",
-            "savings_90d",
-            "fx_volume_90d",
-        }
-    ),
-    FeatureColumn(
-        "p2p_to_outflow_90d",
-        "float64",
-        "Доля переводов людям в списаниях за 90 дней",
-        "Share of transfers to people in money out, 90 days",
-        "p2p_out over all outgoing transfers; 0 without any",
-    ),
-    FeatureColumn(
-        "fx_to_outflow_90d",
-        "float64",
-        "Обмен валюты к списаниям за 90 дней",
-        "Currency exchanged to money out, 90 days",
-        "fx_buy and fx_sell over all outgoing transfers; 0 without any",
-    ),
-    FeatureColumn(
-        "idle_balance_months",
-        "float64",
-        "Остаток в месяцах расходов",
-        "Balance in months of expenses",
-        "Average monthly balance over a month's purchases and outgoing transfers (a third of 90 days)",
-    ),
-    *CLIENT_FACTS,
-    *HOLDING_COLUMNS,
-)
-_MISSING_COLUMNS = tuple(
-    FeatureColumn(
-        _flag(column.name),
-        "int8",
-        f"Нет данных: {column.title_ru}",
-        f"Missing: {column.title_en}",
-        f"1 when {column.name} is not known and 0 stands for it",
-    )
-    for column in BEHAVIOUR_COLUMNS
-)
-FRAUD_CLIENT_COLUMNS = (*BEHAVIOUR_COLUMNS, *CLIENT_COLUMNS)
 
 FEATURE_SETS: Mapping[str, FeatureSet] = {
     feature_set.name: feature_set
@@ -218,7 +164,7 @@ FEATURE_SETS: Mapping[str, FeatureSet] = {
             "income",
             ("client_code",),
             (),
-            (*CATEGORY_COLUMNS, *TOTAL_COLUMNS, *CASHFLOW_COLUMNS, *CLIENT_FACTS),
+            MODEL_COLUMNS["income"],
             _income,
             _income_labels,
         ),
@@ -226,7 +172,7 @@ FEATURE_SETS: Mapping[str, FeatureSet] = {
             "prescoring",
             ("application_id",),
             _FORM_FIELDS,
-            APPLICATION_COLUMNS,
+            MODEL_COLUMNS["prescoring"],
             lambda _, spine: application(spine),
             _prescoring_labels,
         ),
@@ -234,7 +180,7 @@ FEATURE_SETS: Mapping[str, FeatureSet] = {
             "recommendation",
             ("client_code", "product"),
             (),
-            (*RECOMMENDATION_CLIENT_COLUMNS, *PRODUCT_COLUMNS),
+            MODEL_COLUMNS["recommendation"],
             _recommendation,
             _recommendation_labels,
         ),
@@ -242,16 +188,10 @@ FEATURE_SETS: Mapping[str, FeatureSet] = {
             "fraud",
             ("transaction_id",),
             ("client_code", "ts", "amount", "destination_id"),
-            (*AMOUNT_COLUMNS, *FRAUD_CLIENT_COLUMNS, *_MISSING_COLUMNS, *DESTINATION_COLUMNS),
+            MODEL_COLUMNS["fraud"],
             _fraud,
             _fraud_labels,
         ),
     )
 }
 """Every feature set by use case."""
-
-
-def of_course(use_case: str, course: Course) -> frozenset[str]:
-    """Features of a use case that the calendar alone moves in this way; none of a table of one's own."""
-    known = FEATURE_SETS.get(use_case)
-    return frozenset(column.name for column in known.columns if column.course == course) if known else frozenset()

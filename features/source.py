@@ -44,7 +44,7 @@ def open_source(table: RawTable, path: Path, print_: Fingerprint, folder: Path) 
     if print_.encoding is None:
         header = _parquet_header(path)
     else:
-        if print_.uneven or print_.encoding == "cp1251":
+        if print_.uneven or not print_.unicode:
             readable = _tidy_copy(path, print_, folder)
         dialect, header = detect_dialect(table, readable, print_.encoding)
     known = [column.name for column in table.columns]
@@ -81,7 +81,7 @@ def _tidy_copy(path: Path, print_: Fingerprint, folder: Path) -> Path:
     """A copy in UTF-8 with one kind of line end and no blank lines; bytes that are no UTF-8 stay, for the check of their row."""
     target = folder / "tidy" / path.name  # messages give the name of the file as it was sent
     target.parent.mkdir()
-    strict = "strict" if print_.encoding == "cp1251" else "surrogateescape"
+    strict = "surrogateescape" if print_.unicode else "strict"
     with (
         path.open(encoding=print_.encoding, errors=strict) as original,
         target.open("w", encoding="utf-8", errors=strict, newline="") as copy,

@@ -1,58 +1,22 @@
 """The bank's raw tables, and the values that some of their columns take."""
 
-from typing import TYPE_CHECKING, Literal
-
 import ibis
 import ibis.expr.datatypes as dt
 from ibis.expr.types import BooleanValue, Table, Value
 
 from features.banks import bank_codes
 from features.categories import CATEGORIES as CATEGORIES
+from features.code_lists import CURRENCIES as CURRENCIES
+from features.code_lists import PRODUCTS as PRODUCTS
+from features.code_lists import STATUSES as STATUSES
+from features.code_lists import TRANSFER_TYPES as TRANSFER_TYPES
+from features.code_lists import TRANSFERS_EITHER
+from features.code_lists import TRANSFERS_IN as TRANSFERS_IN
+from features.code_lists import TRANSFERS_OUT as TRANSFERS_OUT
+from features.code_lists import TableName as TableName
 from features.raw_table import LATEST, MONEY, Column, RawTable, Rule, between, one_of, one_of_numbers, plausible, positive
 from settings import Settings
 
-CURRENCIES = ("KZT", "USD", "EUR", "RUB")
-STATUSES = ("Студент", "Зарплатный клиент", "Премиальный клиент", "Стандартный клиент")
-TRANSFERS_IN = (
-    "salary_in",
-    "stipend_in",
-    "family_in",
-    "cashback_in",
-    "refund_in",
-    "card_in",
-    "invest_in",
-    "deposit_fx_withdraw_in",
-    "deposit_withdraw_in",
-    "gold_sell_in",
-)
-TRANSFERS_OUT = (
-    "p2p_out",
-    "card_out",
-    "atm_withdrawal",
-    "utilities_out",
-    "loan_payment_out",
-    "cc_repayment_out",
-    "installment_payment_out",
-    "invest_out",
-    "deposit_topup_out",
-    "deposit_fx_topup_out",
-    "gold_buy_out",
-)
-TRANSFERS_EITHER = ("fx_buy", "fx_sell")
-"""Types without a direction in their name: an exchange leaves one account and enters another."""
-TRANSFER_TYPES = (*TRANSFERS_IN, *TRANSFERS_OUT, *TRANSFERS_EITHER)
-PRODUCTS = (
-    "Депозит Сберегательный",
-    "Кредит наличными",
-    "Карта для путешествий",
-    "Карта для геймеров",
-    "Карта с кэшбэком на все",
-    "Карта с кэшбэком на топ-3 категории",
-    "Премиальная карта",
-    "Мультивалютный счет",
-    "Карта с бесплатными переводами",
-    "Ипотека",
-)
 BANKS = bank_codes(Settings().catalogues)  # not settings(): an import must not decide the settings of the process
 """Codes of the partner banks, which are the decision columns of the applications."""
 
@@ -232,11 +196,6 @@ TABLES = {
     )
 }
 """Every raw table by name."""
-if TYPE_CHECKING:
-    TableName = str
-else:
-    TableName = Literal[tuple(TABLES)]
-"""The type of a field that names a raw table: forms and API offer the names of `TABLES`, and take no other."""
 
 
 def in_tenge(amount: Value, currency: Value, rates: dict[str, float]) -> Value:

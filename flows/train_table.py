@@ -94,7 +94,7 @@ def _tell(request: TableRequest, own: OwnTable) -> None:
     for suspect in own.suspects:
         action = "used" if suspect.column in own.task.features else "left out"
         logger.warning("%s: %s: %s", request.name, suspect.sentence, action)
-        rows.append({"column": suspect.column, "why": suspect.why, "score": suspect.score, "action": action})
+        rows.append({"column": suspect.column, "why": suspect.looks_like, "score": suspect.score, "action": action})
     create_table_artifact(
         key=f"suspects-{request.name.lower()}",
         table=rows,

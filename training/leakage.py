@@ -1,4 +1,4 @@
-"""The leakage guard: columns that alone predict almost perfectly, columns that number the rows, columns that never change."""
+"""The leakage guard: columns that alone predict almost perfectly, number the rows, repeat another one, or never change."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,14 +25,28 @@ _LARGEST = 3e38
 class Suspect:
     """A column that a careful person would look at before a model learns from it.
 
-    `why` is "leak" (predicts the target alone), "id" (numbers the rows) or "constant" (says nothing); `score` is the metric of a
-    leak, otherwise None; `sentence` says it in words.
+    Attributes:
+        why: "leak" (predicts the target alone), "id" (numbers the rows), "copy" (repeats another) or "constant" (says nothing).
+        score: the metric of a leak, otherwise None.
+        sentence: all of it in words.
+        original: the column that a copy repeats, otherwise None.
     """
 
     column: str
-    why: Literal["leak", "id", "constant"]
+    why: Literal["leak", "id", "copy", "constant"]
     score: float | None
     sentence: str
+    original: str | None = None
+
+    @property
+    def looks_like(self) -> str:
+        """What it is suspected of, in a word or two."""
+        return self.why if self.original is None else f"copy of {self.original}"
+
+    @property
+    def record(self) -> dict[str, str | float | None]:
+        """What is kept of it with the model."""
+        return {"column": self.column, "why": self.why, "looks_like": self.looks_like, "score": self.score}
 
 
 def suspects(frame: pd.DataFrame, features: list[str], labels: np.ndarray, kind: Kind, seed: int) -> list[Suspect]:
@@ -57,7 +71,8 @@ def suspects(frame: pd.DataFrame, features: list[str], labels: np.ndarray, kind:
                 f"column {name} alone predicts the target almost perfectly ({measure} {score:.4f} on rows it was not fitted on)"
             )
             found.append(Suspect(name, "leak", round(score, 4), sentence))
-    order = {"leak": 0, "id": 1, "constant": 2}
+    found += _copies(frame, sample, features)
+    order = {"leak": 0, "id": 1, "copy": 2, "constant": 3}
     return sorted(filter(None, found), key=lambda suspect: (order[suspect.why], -(suspect.score or 0.0)))
 
 
@@ -74,6 +89,21 @@ def _identity(values: pd.Series, sample: pd.Series) -> Suspect | None:
     if pd.api.types.is_numeric_dtype(values.dtype) and not _numbers_rows(given.to_numpy(dtype="float64")):
         return None
     return Suspect(str(values.name), "id", None, f"column {values.name} is different in each of {distinct:,} rows, as an id is")
+
+
+def _copies(frame: pd.DataFrame, sample: pd.DataFrame, features: list[str]) -> list[Suspect]:
+    """Columns that say in every row what an earlier one says; constants are none, they say nothing."""
+    alike: dict[bytes, list[str]] = {}
+    found = []
+    for name in (name for name in features if sample[name].nunique() > 1):
+        earlier = alike.setdefault(pd.util.hash_pandas_object(sample[name], index=False).to_numpy().tobytes(), [])
+        original = next((other for other in earlier if frame[other].equals(frame[name])), None)
+        if original is None:
+            earlier.append(name)
+        else:
+            sentence = f"column {name} holds the same as column {original} in all {len(frame):,} rows"
+            found.append(Suspect(name, "copy", None, sentence, original))
+    return found
 
 
 def _numbers_rows(values: np.ndarray) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from features.wording import agreeing, plural
 from training.own_request import TableRequest
 from training.refusals import FEWEST_ROWS
 from training.task import NotTrainable
@@ -37,10 +38,11 @@ def learn_labels(request: TableRequest, column: pd.Series) -> Labels:
         raise NotTrainable(
             f"{request.name}: target {request.target} is missing in all {len(column):,} rows: name the column with the answers"
         )
-    if column.count() < FEWEST_ROWS:
+    given = int(column.count())
+    if given < FEWEST_ROWS:
         raise NotTrainable(
-            f"{request.name}: {column.count()} of {len(column):,} rows have a {request.target}, at least {FEWEST_ROWS} are "
-            "needed: bring more rows"
+            f"{request.name}: {given} of {len(column):,} rows {agreeing(given, 'has', 'have')} a {request.target}, at least "
+            f"{FEWEST_ROWS} are needed: bring more rows"
         )
     if request.kind == "regression":
         return Labels(_amounts(request, column), ())
@@ -73,8 +75,8 @@ def _amounts(request: TableRequest, column: pd.Series) -> pd.Series:
     beyond = int((amounts.abs() > LARGEST_AMOUNT).sum())
     if beyond:
         raise NotTrainable(
-            f"{request.name}: target {request.target} is infinite or beyond {LARGEST_AMOUNT:g} in {beyond:,} rows: check the "
-            "export, or leave these rows out"
+            f"{request.name}: target {request.target} is infinite or beyond {LARGEST_AMOUNT:g} in {plural(beyond, 'row')}: check "
+            "the export, or leave them out"
         )
     low, high = amounts.min(), amounts.max()
     if 0 < high - low < SMALLEST_SPREAD * max(1, abs(low), abs(high)):
@@ -126,11 +128,11 @@ def _several(request: TableRequest, counts: pd.Series) -> tuple[str, ...]:
 def _refuse_rare(request: TableRequest, counts: pd.Series) -> None:
     rare = {str(name): int(count) for name, count in counts.items() if count < FEWEST_OF_A_CLASS}
     if rare:
-        named = ", ".join(f"{name} ({count} rows)" for name, count in sorted(rare.items())[:10])
+        named = ", ".join(f"{name} ({plural(count, 'row')})" for name, count in sorted(rare.items())[:10])
         remedy = "bring more of them" if request.kind == "binary" else "merge them with others or leave their rows out"
         raise NotTrainable(
-            f"{request.name}: {len(rare)} of {len(counts)} classes of target {request.target} have fewer than "
-            f"{FEWEST_OF_A_CLASS} rows: {named}: {remedy}"
+            f"{request.name}: {len(rare)} of {len(counts)} classes of target {request.target} "
+            f"{agreeing(len(rare), 'has', 'have')} fewer than {FEWEST_OF_A_CLASS} rows: {named}: {remedy}"
         )
 
 

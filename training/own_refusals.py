@@ -2,6 +2,7 @@
 
 import difflib
 
+from features.wording import agreeing, plural
 from training.own_request import TableRequest
 from training.table import OpenTable
 from training.table_columns import Column
@@ -22,9 +23,10 @@ def check_columns(request: TableRequest, table: OpenTable) -> None:
         _check_weight(request, columns[request.weight])
     wordy = [name for name in request.monotone if columns[name].kind == "text"]
     if wordy:
+        told = plural(len(wordy), "column of MONOTONE is", "columns of MONOTONE are")
         raise NotTrainable(
-            f"{request.name}: {len(wordy)} columns of MONOTONE are text, which neither rises nor falls: {', '.join(wordy)}: "
-            "leave them out"
+            f"{request.name}: {told} text, which neither rises nor falls: {', '.join(wordy)}: "
+            f"leave {agreeing(len(wordy), 'it', 'them')} out"
         )
 
 
@@ -42,9 +44,11 @@ def _check_time(request: TableRequest, column: Column) -> None:
     if not column.given:
         raise NotTrainable(f"{request.name}: time column {column.name} is missing in all rows: fill it, or train without it")
     if column.kind == "text" or column.unfit:
+        odd = column.given - column.alike
+        told = f"{odd:,} of {column.given:,} cells {agreeing(odd, 'is no date or number', 'are no dates or numbers')}"
         raise NotTrainable(
-            f"{request.name}: time column {column.name} does not parse: {column.given - column.alike:,} of {column.given:,} "
-            "cells are no dates or numbers; write them like 2025-12-31 or 31.12.2025, or train without it"
+            f"{request.name}: time column {column.name} does not parse: {told}; write them like 2025-12-31 or 31.12.2025, "
+            "or train without it"
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from features.refusals import RefusedFile
+from features.wording import agreeing, plural
 from training.table import OpenTable, open_table
 from training.table_columns import ColumnKind
 from training.table_file import NoHeader
@@ -50,14 +51,15 @@ def _refuse_other_columns(table: OpenTable, form: Mapping[str, Any]) -> None:
     absent = [name for name in form["kinds"] if name not in columns]
     if absent:
         raise RefusedFile(
-            f"{table.name} lacks {len(absent)} of the {len(form['kinds'])} columns that the model learned from: "
-            f"{', '.join(absent)}: add them (a column may be empty)"
+            f"{table.name} lacks {len(absent)} of the {plural(len(form['kinds']), 'column')} that the model learned from: "
+            f"{', '.join(absent)}: add {agreeing(len(absent), 'it', 'them')} (a column may be empty)"
         )
     for name, kind in form["kinds"].items():
         column = columns[name]
         if column.unfit > _MOST_UNFIT * column.given:
             raise RefusedFile(
-                f"column {name} of {table.name}: {column.unfit:,} of {column.given:,} cells are no {kind}s, "
+                f"column {name} of {table.name}: {column.unfit:,} of {column.given:,} cells "
+                f"{agreeing(column.unfit, f'is no {kind}', f'are no {kind}s')}, "
                 "as the model learned it: check that the column is the same"
             )
 
@@ -73,7 +75,8 @@ def _notes(table: OpenTable, form: Mapping[str, Any]) -> list[str]:
     extra = [name for name in _ignored(table, form) if name not in known]
     if extra:
         notes.append(
-            f"{len(extra)} columns were not learned from and are ignored: {', '.join(extra[:10])}{' …' * (len(extra) > 10)}"
+            plural(len(extra), "column was not learned from and is", "columns were not learned from and are")
+            + f" ignored: {', '.join(extra[:10])}{' …' * (len(extra) > 10)}"
         )
     if form["id"] and form["id"] not in {column.name for column in table.columns}:
         notes.append(f"there is no column {form['id']}: rows are numbered from 1")

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.wording import agreeing
 from training.date_parts import BEFORE, date_features, learn_parts, part_name
 from training.leakage import Suspect, suspects
 from training.own_labels import Labels, learn_labels
+from training.own_notes import column_notes
 from training.own_refusals import check_columns
 from training.own_request import TableRequest
 from training.refusals import refuse_empty_features
 from training.table import OpenTable, open_table
 from training.table_columns import ColumnKind
 from training.task import TrainingTask
-
-_YEARS = 1900, 2200
-"""Outside of these a date is rather a word than a day."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ def read_own_table(request: TableRequest, scratch: Path | None = None, champion:
         read = {*request.protected, request.group, *(champion["kinds"] if champion else ())}
         unread = {name for name in (*request.drop, request.id) if name and name not in read}
         frame = table.frame(without=[name for name in kinds if name in unread])
-        notes = table.notes(without=unread)
-    notes += _far_dates(frame, kinds)
+        notes = table.notes(without=unread if request.kind == "regression" else {*unread, request.target})
+    notes += column_notes(request, frame, kinds)
     labels = learn_labels(request, frame[request.target])
     frame, labels = _usable(request, frame, labels, notes)
     task, frame = _task(request, table, kinds, frame, labels, champion)
@@ -70,13 +69,20 @@ def read_own_table(request: TableRequest, scratch: Path | None = None, champion:
     found = [
         suspect
         for suspect in suspects(frame, list(task.features), labelled, task.kind, request.seed)
-        if suspect.why != "id" or suspect.column not in task.table["dates"]  # a day of its own for each row is no id
+        if _of_the_table(suspect, task.table)
     ]
     if request.drop_suspects:
-        task = _without(task, [suspect.column for suspect in found if suspect.why != "constant"])
-    stored = {"notes": notes, "suspects": [{"column": one.column, "why": one.why, "score": one.score} for one in found]}
+        task = _without(task, [suspect.column for suspect in found if suspect.why in ("leak", "id")])
+    stored = {"notes": notes, "suspects": [suspect.record for suspect in found]}
     task = replace(task, table={**task.table, **stored, "suspects_dropped": request.drop_suspects})
     return OwnTable(task, frame, tuple(notes), tuple(found))
+
+
+def _of_the_table(suspect: Suspect, form: Mapping[str, Any]) -> bool:
+    """Whether it is worth telling: a day for each row is no id, and two dates may well have their weekdays in common."""
+    if suspect.why == "id":
+        return suspect.column not in form["dates"]
+    return suspect.why != "copy" or suspect.column in form["kinds"]
 
 
 @contextlib.contextmanager
@@ -88,20 +94,6 @@ def _opened(request: TableRequest, known: dict[str, ColumnKind], scratch: Path |
             known = {**known, request.target: "text"}
             table = stack.enter_context(open_table(Path(request.table), request.names, known, scratch))
         yield table
-
-
-def _far_dates(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> list[str]:
-    """Dates like 9999-12-31, by which many a system says "never"."""
-    notes = []
-    for name in (name for name in frame.columns if kinds[name] == "date"):
-        years = frame[name].dt.year
-        far = int(((years < _YEARS[0]) | (years > _YEARS[1])).sum())
-        if far:
-            notes.append(
-                f"column {name}: {far:,} of {frame[name].count():,} dates lie before {_YEARS[0]} or after {_YEARS[1]}, as "
-                "9999-12-31 does: where they stand for none, leave them empty"
-            )
-    return notes
 
 
 def own_features(frame: pd.DataFrame, form: Mapping[str, Any]) -> pd.DataFrame:
@@ -119,15 +111,20 @@ def _usable(request: TableRequest, frame: pd.DataFrame, labels: Labels, notes: l
     """The rows whose label and time are known; what is left out is noted."""
     known = labels.values.notna()
     if not known.all():
-        notes.append(f"{int((~known).sum()):,} of {len(frame):,} rows have no {request.target} and are left out")
+        notes.append(_left_out(~known, request.target))
     if request.time:
         timeless = frame[request.time].isna() & known
         if timeless.any():
-            notes.append(f"{int(timeless.sum()):,} rows have no {request.time} and are left out")
+            notes.append(_left_out(timeless, request.time))
             known &= ~timeless
     if known.all():
         return frame, labels
     return frame[known].reset_index(drop=True), replace(labels, values=labels.values[known].reset_index(drop=True))
+
+
+def _left_out(rows: pd.Series, column: str) -> str:
+    lost = int(rows.sum())
+    return f"{lost:,} of {len(rows):,} rows {agreeing(lost, f'has no {column} and is', f'have no {column} and are')} left out"
 
 
 def _task(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.wording import agreeing, plural
 from training.split import SHARES, Split
 from training.task import NotTrainable, Part, TrainingTask
 
@@ -68,7 +69,7 @@ def _refuse_weightless(task: TrainingTask, asked: _Asked) -> None:
         weights = asked.part.weights[asked.part.known(output)]
         if not weights.any():
             raise NotTrainable(
-                f"{task.name}: weight column {task.weight} is 0 in all {len(weights):,} rows {asked.purpose}: "
+                f"{task.name}: weight column {task.weight} is 0 in {_all(len(weights))} {asked.purpose}: "
                 f"{_remedy(task, 'give some of them weight, or leave rows without weight out')}"
             )
 
@@ -79,7 +80,7 @@ def _refuse_one_answer(task: TrainingTask, asked: _Asked) -> None:
         if answers.min() == answers.max():
             only = f"{answers[0]:g}" if task.kind == "regression" else repr(_class_names(task)[int(answers[0])])
             raise NotTrainable(
-                f"{task.name}: all {len(answers):,} rows {asked.purpose} have {output} = {only}"
+                f"{task.name}: {_all(len(answers))} {asked.purpose} {agreeing(len(answers), 'has', 'have')} {output} = {only}"
                 f"{' where they have weight' if task.weight else ''}: {_remedy(task, 'bring more rows with another')}"
             )
 
@@ -87,8 +88,9 @@ def _refuse_one_answer(task: TrainingTask, asked: _Asked) -> None:
 def _refuse_unvarying(task: TrainingTask, asked: _Asked) -> None:
     columns = asked.part.matrix.T
     if not any(_varies(values) for values in columns):
+        told = f"none of the {len(columns)} columns varies" if len(columns) > 1 else "the only column does not vary"
         raise NotTrainable(
-            f"{task.name}: none of the {len(columns)} columns varies in the {len(asked.part.weights):,} rows {asked.purpose}, "
+            f"{task.name}: {told} in the {len(asked.part.weights):,} rows {asked.purpose}, "
             f"where text that few rows share counts as missing: {_remedy(task, 'bring columns that say something')}"
         )
 
@@ -104,8 +106,8 @@ def _refuse_few_for_intervals(task: TrainingTask, calibration: Part) -> None:
         if rows < FEWEST_FOR_INTERVALS:
             by = f", since rows of one {task.group} stay together" if task.group else ""
             raise NotTrainable(
-                f"{task.name}: {rows} rows with a label {output} are left to calibrate intervals on, at least "
-                f"{FEWEST_FOR_INTERVALS} are needed{by}: {_remedy(task, 'bring more rows')}"
+                f"{task.name}: {plural(rows, 'row')} with a label {output} {agreeing(rows, 'is', 'are')} left to calibrate "
+                f"intervals on, at least {FEWEST_FOR_INTERVALS} are needed{by}: {_remedy(task, 'bring more rows')}"
             )
 
 
@@ -115,7 +117,8 @@ def _refuse_unseen_classes(task: TrainingTask, asked: _Asked) -> None:
     unseen = [name for name, count in zip(task.classes, counts, strict=True) if not count]
     if unseen:
         raise NotTrainable(
-            f"{task.name}: {len(unseen)} of {len(counts)} classes of {output} have no row {asked.purpose}: {', '.join(unseen)}: "
+            f"{task.name}: {len(unseen)} of {len(counts)} classes of {output} {agreeing(len(unseen), 'has', 'have')} no row "
+            f"{asked.purpose}: {', '.join(unseen)}: "
             f"{_remedy(task, 'merge them with others or leave their rows out')}"
         )
 
@@ -128,6 +131,10 @@ def _counts(task: TrainingTask, part: Part, output: str) -> np.ndarray:
 
 def _class_names(task: TrainingTask) -> Sequence[str]:
     return task.classes or task.table.get("classes") or ("0", "1")
+
+
+def _all(rows: int) -> str:
+    return f"all {rows:,} rows" if rows > 1 else "the only row"
 
 
 def _remedy(task: TrainingTask, first: str) -> str:

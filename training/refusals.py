@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from features.wording import agreeing, plural
 from training.task import NotTrainable, TrainingTask
 
 FEWEST_ROWS = 200
@@ -31,8 +32,8 @@ def check_trainable(task: TrainingTask, frame: pd.DataFrame, fewest: int = FEWES
         groups = frame[task.group].nunique(dropna=False)
         if groups < FEWEST_GROUPS:
             raise NotTrainable(
-                f"{task.name}: group column {task.group} has {groups} values, at least {FEWEST_GROUPS} are needed to keep groups "
-                "whole on either side of a split: train without it"
+                f"{task.name}: group column {task.group} has {plural(groups, 'value')}, at least {FEWEST_GROUPS} are needed to "
+                "keep groups whole on either side of a split: train without it"
             )
 
 
@@ -44,9 +45,10 @@ def refuse_empty_features(task: TrainingTask, frame: pd.DataFrame) -> None:
     """
     empty = [name for name in task.features if frame[name].isna().all()]
     if empty:
+        columns = plural(len(empty), "column is", "columns are")
         raise NotTrainable(
-            f"{task.name}: {len(empty)} columns are missing in all {len(frame):,} rows: {', '.join(empty)}: fill or drop them "
-            f"(DROP={','.join(empty)})"
+            f"{task.name}: {columns} missing in all {len(frame):,} rows: {', '.join(empty)}: "
+            f"fill or drop {agreeing(len(empty), 'it', 'them')} (DROP={','.join(empty)})"
         )
 
 
@@ -54,7 +56,7 @@ def _refuse_duplicates(task: TrainingTask, frame: pd.DataFrame) -> None:
     twice = frame.columns[frame.columns.duplicated()].unique()
     if len(twice):
         named = ", ".join(f"{name} ({int((frame.columns == name).sum())} times)" for name in twice)
-        raise NotTrainable(f"{task.name}: {len(twice)} duplicate columns: {named}: leave one column of each name")
+        raise NotTrainable(f"{task.name}: {plural(len(twice), 'duplicate column')}: {named}: leave one column of each name")
 
 
 def _refuse_absent(task: TrainingTask, frame: pd.DataFrame) -> None:
@@ -70,11 +72,12 @@ def _check_label(task: TrainingTask, column: pd.Series, fewest: int) -> None:
     labels = column.dropna().to_numpy(dtype="float64")
     if len(labels) < fewest:
         raise NotTrainable(
-            f"{task.name}: {len(labels)} rows have a label {column.name}, at least {fewest} are needed: bring more rows"
+            f"{task.name}: {plural(len(labels), 'row has', 'rows have')} a label {column.name}, at least {fewest} are needed: "
+            "bring more rows"
         )
     infinite = int((~np.isfinite(labels)).sum())
     if infinite:
-        raise NotTrainable(f"{task.name}: label {column.name} is infinite in {infinite:,} rows: check the export")
+        raise NotTrainable(f"{task.name}: label {column.name} is infinite in {plural(infinite, 'row')}: check the export")
     values, counts = np.unique(labels, return_counts=True)
     if len(values) < 2:
         what = "one class" if task.kind != "regression" else "a single value"
@@ -86,7 +89,7 @@ def _check_label(task: TrainingTask, column: pd.Series, fewest: int) -> None:
     if task.positive and values[0] <= 0:
         below = int(counts[values <= 0].sum())
         raise NotTrainable(
-            f"{task.name}: label {column.name} is 0 or below in {below:,} rows, so it cannot be learned in log space"
+            f"{task.name}: label {column.name} is 0 or below in {plural(below, 'row')}, so it cannot be learned in log space"
         )
 
 
@@ -95,10 +98,11 @@ def _refuse_infinite(task: TrainingTask, frame: pd.DataFrame) -> None:
     counts = {name: int((np.abs(frame[name].to_numpy(dtype="float64", na_value=np.nan)) > LARGEST).sum()) for name in numeric}
     infinite = {name: count for name, count in counts.items() if count}
     if infinite:
-        named = ", ".join(f"{name} ({count:,} rows)" for name, count in infinite.items())
+        named = ", ".join(f"{name} ({plural(count, 'row')})" for name, count in infinite.items())
+        columns = plural(len(infinite), "column has", "columns have")
         raise NotTrainable(
-            f"{task.name}: {len(infinite)} columns have values that are infinite or beyond {LARGEST:.1e}: {named}: leave these "
-            f"cells empty, or the columns out (DROP={','.join(infinite)})"
+            f"{task.name}: {columns} values that are infinite or beyond {LARGEST:.1e}: {named}: "
+            f"leave these cells empty, or the columns out (DROP={','.join(infinite)})"
         )
 
 
@@ -109,7 +113,7 @@ def _check_weights(task: TrainingTask, column: pd.Series) -> None:
     faults = {"negative": weights < 0, "missing": np.isnan(weights), "infinite": np.isposinf(weights)}
     counts = {fault: int(mask.sum()) for fault, mask in faults.items() if mask.any()}
     if counts:
-        named = ", ".join(f"{fault} in {count:,} rows" for fault, count in counts.items())
+        named = ", ".join(f"{fault} in {plural(count, 'row')}" for fault, count in counts.items())
         raise NotTrainable(f"{task.name}: weight column {column.name} is {named}: every weight must be a number of 0 or more")
     if not weights.any():
         raise NotTrainable(f"{task.name}: weight column {column.name} is 0 in all {len(weights):,} rows: nothing would count")

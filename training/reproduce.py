@@ -16,6 +16,8 @@ from training.thresholds import Thresholds
 
 _OF_THE_DAY = ("trained_at",)
 """What differs between two trainings of the same."""
+_IN_WORDS = ("notes", "suspects")
+"""What a version says of its table for people: another release may say the same otherwise, or more."""
 
 
 @dataclass(frozen=True)
@@ -47,4 +49,6 @@ def compare(original: Path, again: Path) -> list[Finding]:
 
 
 def _lasting(metadata: dict[str, Any]) -> str:
-    return json.dumps({name: value for name, value in metadata.items() if name not in _OF_THE_DAY}, sort_keys=True)
+    table = {name: value for name, value in metadata.get("table", {}).items() if name not in _IN_WORDS}
+    lasting = {name: value for name, value in metadata.items() if name not in _OF_THE_DAY}
+    return json.dumps({**lasting, "table": table}, sort_keys=True)

@@ -19,6 +19,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from features.wording import plural
 from registry.encoding import ModelColumn
 from registry.metrics import METRICS
 from training.blend import Blending, blend
@@ -229,7 +230,9 @@ class _Search:
             refitted = best_of_families([*shortlist, candidate], self._metric)
             if shortlist and not self._schedule.affords(candidate, len(others), refitted):
                 continue
-            self._progress(0.92, f"trial {candidate.number + 1}, {candidate.family}: folds {list(others)}")
+            if others:
+                more = plural(len(others), "more fold")
+                self._progress(0.92, f"trial {candidate.number + 1}, {candidate.family}: tried on {more}")
             results = pool.map(lambda fold, one=candidate: self._other_fold(one.number, one.family, one.params, fold), others)
             shortlist.append(replace(candidate, results=(*candidate.results, *results)))
         return best_first(shortlist, self._metric)

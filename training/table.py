@@ -15,6 +15,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from features.refusals import RefusedFile, UnreadableFile
+from features.wording import plural
 from training.table_columns import Column, ColumnKind, learn_columns
 from training.table_file import MISSING, TableFile, open_file
 
@@ -37,6 +38,7 @@ class OpenTable:
         sha256: of its unpacked content.
         rows: how many there are.
         columns: what each holds; nameless empty ones and the row numbers of pandas are left out.
+        repeated: rows that were the header once more, as where exports were put together; they are left out.
     """
 
     name: str
@@ -46,14 +48,13 @@ class OpenTable:
     columns: tuple[Column, ...]
     positions: tuple[int, ...]
     cells: DuckDBPyRelation
+    repeated: int = 0
 
     def notes(self, without: Collection[str] = ()) -> list[str]:
         """What a user should know about how it was read, without any value of a row."""
-        return [
-            f"column {column.name}: {column.unfit:,} of {column.given:,} cells are no {column.kind}s and count as missing"
-            for column in self.columns
-            if column.unfit and column.name not in without
-        ]
+        told = {column.name: column.note for column in self.columns if column.name not in without}
+        again = plural(self.repeated, "row repeats the header and is", "rows repeat the header and are")
+        return [*([f"{again} left out"] if self.repeated else []), *(note for note in told.values() if note)]
 
     def frame(self, without: Collection[str] = ()) -> pd.DataFrame:
         """All rows in order: numbers as float64, dates as datetime64, text as str; missing as NaN or NaT.
@@ -117,6 +118,7 @@ def open_table(
             ) from error
         with _explained(path.name):
             cells, stored = _cells(connection, file)
+            cells, repeated = _without_headers(cells, file.header) if file.skip_first else (cells, 0)
             named = tuple(name or f"column_{index + 1}" for index, name in enumerate(file.header))
             rows, columns = learn_columns(cells, named, stored, kinds or {}, file.delimiter == ",")
         if file.delimiter is not None:
@@ -126,7 +128,8 @@ def open_table(
             for index, name in enumerate(file.header)
             if (name or columns[index].given) and not _PANDAS_INDEX.fullmatch(name)
         ]
-        yield OpenTable(path.name, file.form, file.sha256, rows, tuple(columns[index] for index in kept), tuple(kept), cells)
+        known = tuple(columns[index] for index in kept)
+        yield OpenTable(path.name, file.form, file.sha256, rows, known, tuple(kept), cells, repeated)
 
 
 def _cells(connection: DuckDBPyConnection, file: TableFile) -> tuple[DuckDBPyRelation, dict[str, ColumnKind]]:
@@ -166,6 +169,14 @@ def _csv(connection: DuckDBPyConnection, file: TableFile, columns: dict[str, str
     )
 
 
+def _without_headers(cells: DuckDBPyRelation, header: Sequence[str]) -> tuple[DuckDBPyRelation, int]:
+    """The rows that are not the header once more, and how many are."""
+    names = {index: name.replace("'", "''") for index, name in enumerate(header) if name not in MISSING}
+    same = " AND ".join(f"trim(c{index}) = '{name}'" for index, name in names.items()) or "false"
+    repeated = int(cells.filter(same).aggregate("count(*)").fetchall()[0][0])
+    return (cells.filter(f"NOT coalesce({same}, false)") if repeated else cells), repeated
+
+
 def _kind(dtype: str) -> ColumnKind | None:
     if dtype.removeprefix("U").startswith(_NUMBERS) and not dtype.endswith("]"):
         return "number"
@@ -182,11 +193,12 @@ def _stored(index: int, kind: ColumnKind) -> str:
 def _refuse_ragged(connection: DuckDBPyConnection, name: str, width: int) -> None:
     count, first = connection.table("reject_errors").aggregate("count(DISTINCT line), min(line)").fetchall()[0]
     if count:
+        over, rows = "over " if count >= _REJECTS else "", plural(count, "row does", "rows do")
         lines = "error_type::VARCHAR AS kind, count(DISTINCT line) AS n"  # each pass over the table has rejected them
         kinds = connection.table("reject_errors").aggregate(lines, "kind").fetchall()
         named = ", ".join(f"{kind.lower()} {number:,}" for kind, number in sorted(kinds))
         raise RefusedFile(
-            f"{name}: {'over ' if count >= _REJECTS else ''}{count:,} rows do not have the {width} fields of the header "
+            f"{name}: {over}{rows} not have the {width} fields of the header "
             f"({named}; the first is line {first}): repair the export"
         )
 

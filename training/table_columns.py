@@ -6,32 +6,38 @@ from typing import Literal
 
 from duckdb import DuckDBPyRelation
 
+from features.wording import agreeing
+
 ColumnKind = Literal["number", "date", "text"]
 FIT = 0.98
 """Share of the cells given that must be numbers (dates) for a column to count as one; the others count as missing."""
 _CODES = 0.005
-_AT_ONCE = 250
-"""Columns of one query: the engine's time to plan it grows with the square of what it counts."""
+_HALF = 0.5
 _NATIVE = "as stored"
-_BARE = "{c}"
-for _mark, _plain in ((" ", ""), ("\u00a0", ""), ("\u202f", ""), ("%", ""), ("\u2212", "-")):
-    _BARE = f"replace({_BARE}, '{_mark}', '{_plain}')"
+_SIGNS = " \u00a0\u2007\u2009\u202f%₸₽$€£"
+"""What may stand among the digits of a number and says nothing of its size: blanks, the per cent sign, currencies."""
+_BARE = f"replace(regexp_replace({{c}}, '[{_SIGNS}]', '', 'g'), '\u2212', '-')"
+_BLANKS = " \u00a0\t"
 NUMBERS = {
     "1234.5": "try_cast({c} AS DOUBLE)",
     "1 234.5": f"try_cast({_BARE} AS DOUBLE)",
     "1 234,5": f"CASE WHEN NOT contains({{c}}, '.') THEN try_cast(replace({_BARE}, ',', '.') AS DOUBLE) END",
-    "1,234.5": "CASE WHEN regexp_full_match({c}, '\\s*[+-]?\\d{{1,3}}(,\\d{{3}})*(\\.\\d+)?\\s*') "
-    "THEN try_cast(replace({c}, ',', '') AS DOUBLE) END",
-    "1.234,5": "CASE WHEN regexp_full_match({c}, '\\s*[+-]?\\d{{1,3}}(\\.\\d{{3}})*(,\\d+)?\\s*') "
-    "THEN try_cast(replace(replace({c}, '.', ''), ',', '.') AS DOUBLE) END",
+    "1,234.5": f"CASE WHEN regexp_full_match({_BARE}, '[+-]?\\d{{{{1,3}}}}(,\\d{{{{3}}}})*(\\.\\d+)?') "
+    f"THEN try_cast(replace({_BARE}, ',', '') AS DOUBLE) END",
+    "1.234,5": f"CASE WHEN regexp_full_match({_BARE}, '[+-]?\\d{{{{1,3}}}}(\\.\\d{{{{3}}}})*(,\\d+)?') "
+    f"THEN try_cast(replace(replace({_BARE}, '.', ''), ',', '.') AS DOUBLE) END",
 }
 """Ways to write numbers, with the expression that reads them; what is written otherwise becomes null."""
 _CLOCK = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
+_MOMENT = "trim({c}, ' ''')"
+_CENTURY = _MOMENT
+for _years, _century in (("[0-2]", 20), ("[3-9]", 19)):
+    _CENTURY = rf"regexp_replace({_CENTURY}, '^(\d\d?[./-]\d\d?[./-])({_years}\d)(\D|$)', '\1{_century}\2\3')"
 DATES = {
-    "2025-12-31": "CASE WHEN trim({c})[5] IN ('-', '/') THEN try_cast(trim({c}) AS TIMESTAMPTZ)::TIMESTAMP END",
+    "2025-12-31": f"CASE WHEN ({_MOMENT})[5] IN ('-', '/') THEN try_cast({_MOMENT} AS TIMESTAMPTZ)::TIMESTAMP END",
     **{
-        form: f"CASE WHEN contains(substr({{c}}, 2, 4), '{pattern[2]}') "
-        f"THEN try_strptime(trim({{c}}), [{', '.join(repr(pattern + clock) for clock in _CLOCK)}]) END"
+        form: f"CASE WHEN contains(substr({_MOMENT}, 2, 4), '{pattern[2]}') "
+        f"THEN try_strptime({_CENTURY}, [{', '.join(repr(pattern + clock) for clock in _CLOCK)}]) END"
         for form, pattern in {
             "31.12.2025": "%d.%m.%Y",
             "31/12/2025": "%d/%m/%Y",
@@ -40,7 +46,8 @@ DATES = {
         }.items()
     },
 }
-"""Ways to write dates, with or without the time of day; an offset from UTC is heeded, as TIMESTAMP alone would not."""
+"""Ways to write dates, with or without the time of day, also in apostrophes; an offset from UTC is heeded, as TIMESTAMP alone
+would not. Years of two digits are those from 1930 to 2029, as spreadsheets take them."""
 _CODE = r"regexp_full_match({c}, '\s*(0\d+|\d{{16,}})\s*')"
 
 
@@ -53,6 +60,7 @@ class Column:
         form: how that is written.
         given: cells that are not missing.
         alike: of these, those that are numbers (dates) in the way of writing that most of them have; also where it is text.
+        nearly: what half of the cells of a text are: "numbers", or "dates" in whatever ways they are written; otherwise None.
     """
 
     name: str
@@ -60,16 +68,30 @@ class Column:
     form: str
     given: int
     alike: int
+    nearly: Literal["numbers", "dates"] | None = None
 
     @property
     def unfit(self) -> int:
         """Cells given that are no numbers (dates) as the others are; 0 of a text."""
         return 0 if self.kind == "text" else self.given - self.alike
 
+    @property
+    def note(self) -> str:
+        """What a user should know about how it was read, without any value; empty where nothing was lost."""
+        if self.unfit:
+            unfit = agreeing(self.unfit, f"is no {self.kind} and counts", f"are no {self.kind}s and count")
+            return f"column {self.name}: {self.unfit:,} of {self.given:,} cells {unfit} as missing"
+        if self.nearly:
+            return (
+                f"column {self.name} is read as text: {self.alike:,} of {self.given:,} cells are {self.nearly} written alike, a "
+                f"column of {self.nearly} has {FIT:.0%}: write the others like them, or empty them"
+            )
+        return ""
+
     def expression(self, cell: str) -> str:
         """The SQL expression of its value: a double, a timestamp, or text without blanks around it; null where missing."""
         if self.kind == "text":
-            return f"nullif(trim({cell}::VARCHAR), '')"
+            return _text(f"{cell}::VARCHAR")
         if self.form == _NATIVE:
             return f"{cell}::{'DOUBLE' if self.kind == 'number' else 'TIMESTAMP'}"
         return {**NUMBERS, **DATES}[self.form].format(c=cell)
@@ -90,43 +112,50 @@ def learn_columns(
         comma: whether 1,234 is rather 1234 than 1.234, where a column shows no evidence.
     """
     texts = [index for index, name in enumerate(names) if name not in stored]
-    forms = ["1234.5", "codes"]
-    counts = _count(cells, range(len(names)), texts, {"1234.5": NUMBERS["1234.5"], "codes": f"nullif({_CODE}, false)"})
-    given = {index: counts[f"c{index}"] for index in range(len(names))}
-    open_ = [index for index in texts if counts[f"c{index} 1234.5"] < given[index] and wanted.get(names[index]) != "text"]
-    if open_:
-        others = {form: expression for form, expression in {**NUMBERS, **DATES}.items() if form not in forms}
-        counts |= _count(cells, (), open_, others)
+    plain = {"given": _text("{c}"), "1234.5": NUMBERS["1234.5"], "codes": f"nullif({_CODE}, false)"}
+    counts = _count(cells, texts, plain)
+    open_ = [index for index in texts if counts[index]["1234.5"] < counts[index]["given"] and wanted.get(names[index]) != "text"]
+    others = {form: expression for form, expression in {**NUMBERS, **DATES}.items() if form not in plain}
+    for index, fits in _count(cells, open_, others).items():
+        counts[index] |= fits
+    typed = [index for index in range(len(names)) if index not in counts]
+    rows, given = _typed(cells, typed) if typed else (counts[0]["rows"], {})
     columns = []
     for index, name in enumerate(names):
-        if name in stored:
+        if index in given:
             kind: ColumnKind = "text" if wanted.get(name) == "text" else stored[name]
             columns.append(Column(name, kind, _NATIVE, given[index], given[index]))
         else:
-            fits = {form: counts.get(f"c{index} {form}", 0) for form in (*NUMBERS, *DATES)}
-            coded = counts[f"c{index} codes"] > _CODES * given[index]
-            columns.append(_column(name, given[index], fits, coded, wanted.get(name), comma))
-    return counts["rows"], tuple(columns)
+            columns.append(_column(name, counts[index], wanted.get(name), comma))
+    return rows, tuple(columns)
 
 
-def _count(cells: DuckDBPyRelation, given: Sequence[int], tried: Sequence[int], expressions: Mapping[str, str]) -> dict[str, int]:
-    """Rows, cells given, and cells that fit each expression, in a pass over the table for each `_AT_ONCE` columns."""
-    columns = sorted({*given, *tried})
-    counts: dict[str, int] = {}
-    for begin in range(0, len(columns), _AT_ONCE):
-        some = columns[begin : begin + _AT_ONCE]
-        wanted = {"rows": "count(*)", **{f"c{index}": f"count(c{index})" for index in some if index in given}}
-        for index in (index for index in some if index in tried):
-            wanted |= {
-                f"c{index} {form}": f"count({expression.format(c=f'c{index}')})" for form, expression in expressions.items()
-            }
-        values = cells.aggregate(", ".join(wanted.values())).fetchall()[0]
-        counts |= dict(zip(wanted, values, strict=True))
-    return counts
+def _count(cells: DuckDBPyRelation, tried: Sequence[int], expressions: Mapping[str, str]) -> dict[int, dict[str, int]]:
+    """By column of text: its rows, and cells that fit each expression.
+
+    The cells of each row are laid out one below the other: the engine plans a few expressions for all columns, instead of a few
+    for each, which took it seconds.
+    """
+    if not tried:
+        return {}
+    columns = ", ".join(f"c{index}" for index in tried)
+    laid_out = cells.project(f"unnest([{', '.join(map(str, tried))}]) AS place, unnest([{columns}]) AS cell")
+    wanted = {"rows": "count(*)"} | {form: f"count({expression.format(c='cell')})" for form, expression in expressions.items()}
+    found = laid_out.aggregate(f"place, {', '.join(wanted.values())}", "place").fetchall()
+    nothing = {index: dict.fromkeys(wanted, 0) for index in tried}  # as when every row was rejected
+    return nothing | {place: dict(zip(wanted, values, strict=True)) for place, *values in found}
 
 
-def _column(name: str, given: int, fits: Mapping[str, int], coded: bool, wanted: ColumnKind | None, comma: bool) -> Column:
+def _typed(cells: DuckDBPyRelation, columns: Sequence[int]) -> tuple[int, dict[int, int]]:
+    """The rows, and the cells given of each column that is stored with a type."""
+    rows, *given = cells.aggregate(", ".join(["count(*)", *(f"count(c{index})" for index in columns)])).fetchall()[0]
+    return rows, dict(zip(columns, given, strict=True))
+
+
+def _column(name: str, counts: Mapping[str, int], wanted: ColumnKind | None, comma: bool) -> Column:
     """The kind and form that fit most cells, the plainest first."""
+    fits = {form: counts.get(form, 0) for form in (*NUMBERS, *DATES)}
+    given, coded = counts["given"], counts["codes"] > _CODES * counts["given"]
     numbers = ["1234.5", "1 234.5", *(("1,234.5", "1 234,5") if comma else ("1 234,5", "1,234.5")), "1.234,5"]
     number = max(numbers, key=lambda form: fits[form])
     date = max(DATES, key=lambda form: fits[form])
@@ -138,4 +167,18 @@ def _column(name: str, given: int, fits: Mapping[str, int], coded: bool, wanted:
     elif given and fits[date] >= FIT * given:
         kind = "date"
     form = {"number": number, "date": date, "text": "text"}[kind]
-    return Column(name, kind, form, given, fits.get(form, max(fits[number], fits[date])))
+    nearly = None if kind != "text" or wanted or coded else _nearly(given, fits, number)
+    return Column(name, kind, form, given, fits.get(form, max(fits[number], fits[date])), nearly)
+
+
+def _nearly(given: int, fits: Mapping[str, int], number: str) -> Literal["numbers", "dates"] | None:
+    """What at least half of the cells of a text are. A date with two numbers up to 12 fits two forms."""
+    if given and fits[number] >= _HALF * given:
+        return "numbers"
+    both = min(fits["31/12/2025"], fits["12/31/2025"])
+    return "dates" if given and sum(fits[form] for form in DATES) - both >= _HALF * given else None
+
+
+def _text(cell: str) -> str:
+    """Without blanks around it, null where nothing else is in it."""
+    return f"nullif(trim({cell}, '{_BLANKS}'), '')"

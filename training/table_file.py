@@ -16,11 +16,35 @@ import pyarrow.parquet as pq
 
 from features.fingerprint import Fingerprint, fingerprint
 from features.refusals import RefusedFile, UnreadableFile
+from features.wording import agreeing, plural
 
-MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "NULL", "Null", "none", "None", "NONE", "?", "-", "\\N")
-"""Cells that say that there is no value."""
+MISSING = (
+    *(
+        "",
+        "NA",
+        "N/A",
+        "na",
+        "n/a",
+        "NaN",
+        "nan",
+        "NAN",
+        "null",
+        "NULL",
+        "Null",
+        "none",
+        "None",
+        "NONE",
+        "?",
+        "-",
+        "–",
+        "—",
+        "\\N",
+    ),
+    *("н/д", "Н/Д", "#N/A", "#Н/Д", "#DIV/0!", "#ДЕЛ/0!", "#VALUE!", "#ЗНАЧ!", "#REF!", "#ССЫЛКА!", "#NUM!", "#ЧИСЛО!"),
+)
+"""Cells that say that there is no value, in words or as a spreadsheet's error."""
 MOST_COLUMNS = 2000
-"""The engine's time to plan a query grows with the square of its columns: 10,000 took over a quarter of an hour."""
+"""The engine's time to plan a query grows with the square of its columns: reading 5,000 takes it half a minute."""
 _HEAD = 1 << 18
 _BLOCK = 1 << 22
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
@@ -34,8 +58,9 @@ class NoHeader(RefusedFile):
 
     def __init__(self, file: str, width: int, alike: int) -> None:
         super().__init__(
-            f"{file} has no header: {alike} of the {width} fields of its first line are values like those below. Add a line with "
-            f"the names of the columns on top, or give the {width} names in order (NAMES=first,second,…)"
+            f"{file} has no header: {alike} of the {width} fields of its first line "
+            f"{agreeing(alike, 'is a value', 'are values')} like those below. Add a line with the names of the columns, or "
+            f"give the {width} names in order (NAMES=first,second,…)"
         )
         self.width = width
 
@@ -60,7 +85,7 @@ def open_file(path: Path, scratch: Path, names: tuple[str, ...] = ()) -> TableFi
     """Look at the file at `path`, with an unpacked copy in UTF-8 in the folder `scratch` where it is none itself.
 
     Args:
-        path: CSV (UTF-8, UTF-16 with a byte order mark, or cp1251; also gzipped) or Parquet.
+        path: CSV (UTF-8, UTF-16 with a byte order mark, cp1251, koi8-r or cp866; also gzipped) or Parquet.
         scratch: an empty folder.
         names: of the columns of a CSV file that has no header line.
 
@@ -80,7 +105,7 @@ def open_file(path: Path, scratch: Path, names: tuple[str, ...] = ()) -> TableFi
     header, first = _header(rows, names, path.name)
     _refuse_header(header, path.name)
     if len(rows) == first:
-        raise RefusedFile(f"{path.name} has a header of {len(header)} columns and no rows: export it again")
+        raise RefusedFile(f"{path.name} has a header of {plural(len(header), 'column')} and no rows: export it again")
     form = f"{print_.encoding}, {_DELIMITERS[delimiter]} separated{'' if first else ', without a header'}"
     return TableFile(plain, header, delimiter, first, print_.sha256, form)
 
@@ -93,7 +118,7 @@ def _plain(path: Path, scratch: Path) -> tuple[Path, Fingerprint]:
     if _begins(source, codecs.BOM_UTF16_LE) or _begins(source, codecs.BOM_UTF16_BE):
         source = _rewritten(source, "utf-16", _empty(scratch / "utf-16") / source.name)
     print_ = fingerprint(source)
-    if print_.encoding is not None and (print_.uneven or print_.encoding == "cp1251" or _hinted(source)):
+    if print_.encoding is not None and (print_.uneven or not print_.unicode or _hinted(source)):
         source = _rewritten(source, print_.encoding, _empty(scratch / "utf-8") / source.name)
     return source, print_
 
@@ -142,8 +167,8 @@ def _parquet_header(path: Path) -> tuple[str, ...]:
         raise UnreadableFile(f"{path.name} is a Parquet file cut short or damaged: copy or export it again") from error
     with file:
         if not file.metadata.num_rows:
-            raise RefusedFile(f"{path.name} has {len(file.schema_arrow.names)} columns and no rows: export it again")
-        return tuple(file.schema_arrow.names)
+            raise RefusedFile(f"{path.name} has {plural(len(file.schema_arrow.names), 'column')} and no rows: export it again")
+        return tuple(name.strip() for name in file.schema_arrow.names)
 
 
 def _head(path: Path) -> list[str]:
@@ -190,11 +215,11 @@ def _header(rows: list[list[str]], names: tuple[str, ...], file: str) -> tuple[t
 
 def _values_on_top(rows: list[list[str]]) -> int:
     """How many fields of the first row are values like those of their column; 0 where it is a header."""
-    below = rows[1:]
+    top = [field.strip() for field in rows[0]]
+    below = [row for row in rows[1:] if [field.strip() for field in row] != top]  # the header once more says nothing
     columns = list(zip(*(row for row in below if len(row) == len(rows[0])), strict=True))
     given = [[field.strip() for field in column if field.strip() not in MISSING] for column in columns]
     valued = [index for index, fields in enumerate(given) if fields and _values(fields) > 0.9 * len(fields)]
-    top = [field.strip() for field in rows[0]]
     if valued:
         on_top = sum(_values([top[index]]) for index in valued)
         return on_top if on_top == sum(top[index] not in MISSING for index in valued) else 0
@@ -215,4 +240,4 @@ def _refuse_header(header: tuple[str, ...], file: str) -> None:
     twice = {name: count for name, count in Counter(header).items() if count > 1 and name}
     if twice:
         named = ", ".join(f"{name} ({count} times)" for name, count in twice.items())
-        raise RefusedFile(f"{file} has {len(twice)} duplicate column names: {named}: leave one column of each name")
+        raise RefusedFile(f"{file} has {plural(len(twice), 'duplicate column name')}: {named}: leave one column of each name")

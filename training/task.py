@@ -66,6 +66,14 @@ class TrainingTask:
         return "log" if self.positive else "identity"
 
     @property
+    def predicts(self) -> str:
+        """What is predicted, in the words of a table of the user's own where it is one."""
+        target = self.table.get("target")
+        if target is None:
+            return ", ".join(self.outputs)
+        return f"{target} = {self.table['classes'][1]}" if self.kind == "binary" else str(target)
+
+    @property
     def complete_figure(self) -> str:
         """Name of the metric's figure on the holdout's rows with what is sometimes absent."""
         return f"holdout_{self.metric}_with_what_is_sometimes_absent"

@@ -42,13 +42,14 @@ def _checked(name: str) -> Any:
 
 
 _CODE = ClientCode.__metadata__[0]  # type: ignore[attr-defined]
+_SHAPE = _CODE.pattern.removesuffix("$") + r"\Z"  # msgspec asks Python's re, whose $ lets a line break follow
 _Payment = msgspec.defstruct(
     "Payment",
     [
         ("amount", _checked("amount")),
         (
             "client_id",
-            Annotated[str, msgspec.Meta(min_length=_CODE.min_length, max_length=_CODE.max_length, pattern=_CODE.pattern)] | None,
+            Annotated[str, msgspec.Meta(min_length=_CODE.min_length, max_length=_CODE.max_length, pattern=_SHAPE)] | None,
             None,
         ),
         *((name, _checked(name) | None, None) for name in NUMBERS if name != "amount"),

@@ -11,14 +11,14 @@ import numpy as np
 from bentos.fraud.requests import FraudReason, Wording
 from bentos.serving.rows import frame_of
 from features.columns import FeatureColumn
-from features.sets import FEATURE_SETS
+from features.columns.models import MODEL_COLUMNS
 from monitoring.journal import JournalRow
 from registry.reasons import MOST, Direction, ReasonCode, reason_codes
 
 if TYPE_CHECKING:
     from registry.scorer import Scorer
 
-KNOWN: Mapping[str, FeatureColumn] = {column.name: column for column in FEATURE_SETS["fraud"].columns}
+KNOWN: Mapping[str, FeatureColumn] = {column.name: column for column in MODEL_COLUMNS["fraud"]}
 
 _LEAST_SHOWN = 0.0001
 _LEVELS: Mapping[str, tuple[str, str]] = {

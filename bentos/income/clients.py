@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import datetime
 from functools import cached_property
+from math import inf, nextafter
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -151,7 +152,7 @@ class IncomeClients:
         edges = (None, *self._backend.config.segment_borders, None)
         place = SEGMENT_CODES.index(segment) if segment else None
         above, under = (None, None) if place is None else (edges[place], edges[place + 1])
-        beyond = None if most is None else round(most + 0.01, 2)  # incomes are whole tiyn
+        beyond = None if most is None else nextafter(most, inf)
         return _larger(least, above), _smaller(beyond, under)
 
     def _products(self, scored: Scored, held: list[str]) -> list[OfferedProduct]:

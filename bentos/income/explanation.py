@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
@@ -11,15 +12,16 @@ from pydantic import BaseModel, Field
 
 from bentos.income.prediction import Scored
 from features.columns import FeatureColumn
-from features.sets import FEATURE_SETS
+from features.columns.models import MODEL_COLUMNS
 from registry.outputs import inverse_link
 
 MOST = 10
 _SPOKEN = 3
 """So many features are listed, and of each direction so many are read out."""
 
-_COLUMNS: Mapping[str, FeatureColumn] = {column.name: column for column in FEATURE_SETS["income"].columns}
+_COLUMNS: Mapping[str, FeatureColumn] = {column.name: column for column in MODEL_COLUMNS["income"]}
 _SPACES = {"log": "ln(tenge a month)", "identity": "tenge a month"}
+_UNIT = re.compile(r", (?:₸|KZT|дней|days)$")
 
 
 class Contribution(BaseModel):
@@ -151,7 +153,7 @@ def _named(one: Contribution, phrases: _Phrases) -> str:
 
 def _title(title: str) -> str:
     """A title within a sentence: without its unit, and small unless it begins with an abbreviation."""
-    bare = title.removesuffix(", ₸").removesuffix(", KZT")
+    bare = _UNIT.sub("", title)
     return bare if bare[1:2].isupper() else bare[:1].lower() + bare[1:]
 
 

@@ -19,7 +19,7 @@ from bentos.serving.flow_runs import FlowRuns
 from bentos.serving.uploads import forget_uploads, multipart_file, receive_table
 from bentos.serving.whole import WHOLE
 from edge.errors import RequestRefused
-from features.tables import TableName
+from features.code_lists import TableName
 from settings import Settings
 
 UPLOAD_PATH = "/api/imports/income-csv"

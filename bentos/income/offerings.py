@@ -8,9 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from bentos.catalogue import Entry, Segment, Tenge
-from features.sets import FEATURE_SETS
+from features.columns.models import MODEL_COLUMNS
 
-_DTYPES = {column.name: column.dtype for column in FEATURE_SETS["income"].columns}
+_DTYPES = {column.name: column.dtype for column in MODEL_COLUMNS["income"]}
 _OPERATORS = {
     "eq": operator.eq,
     "ne": operator.ne,

@@ -13,6 +13,7 @@ import orjson
 import pandas as pd
 from sqlalchemy import (
     Column,
+    ColumnElement,
     DateTime,
     Engine,
     Float,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     select,
     table,
     update,
@@ -46,6 +48,7 @@ _ROUNDS = Table(
     Column("model_version", Text, nullable=False),
     Column("as_of", UtcTime, nullable=False),
     Column("started_at", UtcTime, nullable=False),
+    Column("alive_at", UtcTime),
     Column("finished_at", UtcTime),
     Column("clients", Integer, nullable=False),
 )
@@ -62,8 +65,8 @@ _ROWS = Table(
 unsampled(_ROWS, "client_code")
 _ONLINE = table("online_features", column("client_code"), column("feature_set"), column("as_of", DateTime), column("values"))
 _BATCH = 1000
-_GIVEN_UP = timedelta(minutes=30)
-"""A round that was begun so long ago and is not finished belongs to a process that died."""
+_GIVEN_UP = timedelta(minutes=1)
+"""A round that is not finished and has shown no sign of life for so long belongs to a process that died."""
 
 logger = logging.getLogger("opora.income")
 
@@ -126,40 +129,51 @@ class Rounds:
 
     def renew(self, model: LoadedModel) -> bool:
         """Compute the round of this model over the present online features, unless it is there or somebody is at it."""
-        as_of, clients = self._features_state()
-        round_id = f"{model.version}:{model.sha256[:12]}:{as_of.isoformat() if as_of else 'empty'}:{clients}"
-        if not self._begin(round_id, model.version, as_of or now(), clients):
+        as_of, clients, written_as = self._features_state()
+        round_id = f"{model.version}:{model.sha256[:12]}:{as_of.isoformat() if as_of else 'empty'}:{clients}:{written_as}"
+        begun = now()
+        if not self._begin(round_id, model.version, as_of or begun, clients, begun):
             return False
+        held = update(_ROUNDS).where(_ROUNDS.c.round_id == round_id, _ROUNDS.c.started_at == begun)
         written = 0
         for codes, frame in self._feature_rows():
-            self._write(round_id, codes, model, frame)
+            rows = _predicted(round_id, codes, model, frame)
+            with self._engine.begin() as connection:
+                if not connection.execute(held.values(alive_at=now())).rowcount:
+                    return False  # it was slept through, and taken over
+                connection.execute(insert(_ROWS), rows)
             written += len(codes)
         with self._engine.begin() as connection:
-            finished = update(_ROUNDS).where(_ROUNDS.c.round_id == round_id)
-            connection.execute(finished.values(finished_at=now(), clients=written))
+            if not connection.execute(held.values(finished_at=now(), clients=written)).rowcount:
+                return False
         self._forget_others(round_id)
         logger.info("income: %d clients predicted by version %s", written, model.version)
         return True
 
-    def _features_state(self) -> tuple[datetime | None, int]:
-        ours = _ONLINE.c.feature_set == "income"
-        with self._reader.connect() as connection:
-            as_of = connection.execute(select(_ONLINE.c.as_of).where(ours).limit(1)).scalar()  # one moment for the whole set
-            count = connection.execute(select(func.count()).select_from(_ONLINE).where(ours)).scalar_one()
-        return as_of and as_of.replace(tzinfo=UTC), count
+    def _features_state(self) -> tuple[datetime | None, int, int]:
+        """Which moment the features describe, of how many clients, and a number that is another once they are written again.
 
-    def _begin(self, round_id: str, version: str, as_of: datetime, clients: int) -> bool:
-        values = {"round_id": round_id, "model_version": version, "as_of": as_of, "started_at": now(), "clients": clients}
+        A set is replaced in one transaction, so one row tells of all. The number is what the database itself gives rows: late
+        files change features without changing the moment.
+        """
+        ours = _ONLINE.c.feature_set == "income"
+        mark = "xmin::text::bigint" if self._engine.dialect.name == "postgresql" else "rowid"
+        with self._reader.connect() as connection:
+            row = connection.execute(select(_ONLINE.c.as_of, literal_column(mark)).where(ours).limit(1)).first()
+            count = connection.execute(select(func.count()).select_from(_ONLINE).where(ours)).scalar_one()
+        return (None, 0, 0) if row is None else (row[0].replace(tzinfo=UTC), count, int(row[1]))
+
+    def _begin(self, round_id: str, version: str, as_of: datetime, clients: int, begun: datetime) -> bool:
+        values = {"round_id": round_id, "model_version": version, "as_of": as_of, "started_at": begun, "clients": clients}
         make = postgresql_insert if self._engine.dialect.name == "postgresql" else sqlite_insert
-        fresh = make(_ROUNDS).values(values)
-        abandoned = _ROUNDS.c.finished_at.is_(None) & (_ROUNDS.c.started_at < now() - _GIVEN_UP)
+        anew = {"started_at": begun, "alive_at": None}
+        fresh = make(_ROUNDS).values(values).on_conflict_do_update(index_elements=["round_id"], set_=anew, where=_abandoned())
         with self._engine.begin() as connection:
-            begun = connection.execute(
-                fresh.on_conflict_do_update(index_elements=["round_id"], set_={"started_at": now()}, where=abandoned)
-            ).rowcount
-            if begun:
+            # Asked for what was written: how many rows an INSERT wrote is not known on PostgreSQL.
+            ours = connection.execute(fresh.returning(_ROUNDS.c.round_id)).first() is not None
+            if ours:
                 connection.execute(delete(_ROWS).where(_ROWS.c.round_id == round_id))
-        return begun == 1
+        return ours
 
     def _feature_rows(self) -> Iterator[tuple[list[str], pd.DataFrame]]:
         wanted = select(_ONLINE.c.client_code, _ONLINE.c["values"]).where(_ONLINE.c.feature_set == "income")
@@ -173,21 +187,24 @@ class Rounds:
             after = rows[-1][0]
             yield [code for code, _ in rows], pd.DataFrame.from_records([orjson.loads(values) for _, values in rows])
 
-    def _write(self, round_id: str, codes: list[str], model: LoadedModel, frame: pd.DataFrame) -> None:
-        income = np.round(model.scorer.predict(frame)["income"], 2)
-        low, high = model.scorer.interval("income", frame)
-        figures = zip(codes, income.tolist(), np.maximum(0, low).round(2).tolist(), high.round(2).tolist(), strict=True)
-        rows = [dict(zip(("client_code", "income", "low", "high"), one, strict=True), round_id=round_id) for one in figures]
-        with self._engine.begin() as connection:
-            connection.execute(insert(_ROWS), rows)
-
     def _forget_others(self, round_id: str) -> None:
-        stale = (_ROUNDS.c.round_id != round_id) & (
-            _ROUNDS.c.finished_at.is_not(None) | (_ROUNDS.c.started_at < now() - _GIVEN_UP)
-        )
+        stale = (_ROUNDS.c.round_id != round_id) & (_ROUNDS.c.finished_at.is_not(None) | _abandoned())
         with self._reader.connect() as connection:
             others = connection.execute(select(_ROUNDS.c.round_id).where(stale)).scalars().all()
         for other in others:
             with self._engine.begin() as connection:
                 connection.execute(delete(_ROUNDS).where(_ROUNDS.c.round_id == other))
                 connection.execute(delete(_ROWS).where(_ROWS.c.round_id == other))
+
+
+def _abandoned() -> ColumnElement[bool]:
+    last_sign = func.coalesce(_ROUNDS.c.alive_at, _ROUNDS.c.started_at)
+    return _ROUNDS.c.finished_at.is_(None) & (last_sign < now() - _GIVEN_UP)
+
+
+def _predicted(round_id: str, codes: list[str], model: LoadedModel, frame: pd.DataFrame) -> list[dict[str, object]]:
+    """The rows of these clients in a round."""
+    income = np.round(model.scorer.predict(frame)["income"], 2)
+    low, high = model.scorer.interval("income", frame)
+    figures = zip(codes, income.tolist(), np.maximum(0, low).round(2).tolist(), high.round(2).tolist(), strict=True)
+    return [dict(zip(("client_code", "income", "low", "high"), one, strict=True), round_id=round_id) for one in figures]

@@ -1,4 +1,4 @@
-"""What a refused applicant could ask for instead: the smallest change of amount or term that a bank would probably approve."""
+"""What an applicant could ask for instead of a loan that is refused or not lent: the smallest change of amount or term."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from bentos.prescoring.banks import Bank, Banks
+from bentos.prescoring.banks import Banks
 from bentos.prescoring.form_features import FormFeatures
 from registry.counterfactual import Change, Counterfactual, Lever, Refusal, counterfactuals
 
@@ -20,7 +20,7 @@ _HIGHER = (0.05, 0.1, 0.2, 0.3, 0.5)
 """By which shares an amount may be lowered and raised; some banks prefer larger loans."""
 
 _WHOLE = 1000
-"""Amounts are proposed in whole thousands of tenge."""
+"""Amounts are proposed in whole thousands of tenge, and at the limit of the bank that the form is beyond."""
 
 _MONTHLY_UNTIL = 24
 """Terms are proposed by the month up to here, then by the half-year."""
@@ -52,18 +52,18 @@ def alternatives(
     features: FormFeatures,
     at: datetime,
 ) -> dict[str, Alternative | None]:
-    """For each bank that declines, the smallest change that it would approve and lend; None where there is none.
+    """For each bank that declines or lends no such loan, the smallest change that it would approve and lend; None without one.
 
     Args:
-        scorer: the version that declined.
-        declined: bank → probability from which it approves.
+        scorer: the version that decided.
+        declined: bank → probability from which it approves, of those banks.
         banks: the catalogue; a bank that is not in it has no alternative.
         form: the form as a row of the applications table.
         features: compiled features of forms.
         at: the moment of the request, naive UTC.
     """
     refusals = {
-        code: _refusal(banks, banks.bank[code], threshold, form)
+        code: _refusal(banks, code, threshold, form)
         for code, threshold in declined.items()
         if code in banks.bank and code in scorer.outputs
     }
@@ -71,21 +71,17 @@ def alternatives(
     return {code: _wire(found.get(code)) for code in declined}
 
 
-def _refusal(banks: Banks, bank: Bank, threshold: float, form: Mapping[str, Any]) -> Refusal:
-    amount, term = form["loan_amount"], form["loan_term"]
-
-    def lends(changes: Mapping[str, float]) -> bool:
-        asked = {"loan_amount": amount or banks.reference.amount, "loan_term": term or banks.reference.term, **changes}
-        return bank.lends(asked["loan_amount"], asked["loan_term"])
-
+def _refusal(banks: Banks, code: str, threshold: float, form: Mapping[str, Any]) -> Refusal:
+    bank, amount, term = banks.bank[code], form["loan_amount"], form["loan_term"]
     levers = []
     if amount:
         nearby = {_WHOLE * round(amount * (1 + step) / _WHOLE) for step in (*(-share for share in _LOWER), *_HIGHER)}
+        nearby.add(min(max(amount, bank.least_amount), bank.largest_amount))
         levers.append(Lever("loan_amount", amount, tuple(sorted(map(float, nearby - {0}))), amount))
     if term:
         months = [m for m in range(bank.shortest_term, bank.longest_term + 1) if m <= _MONTHLY_UNTIL or m % 6 == 0]
         levers.append(Lever("loan_term", term, tuple(map(float, months)), _YEAR))
-    return Refusal(threshold, tuple(levers), lends)
+    return Refusal(threshold, tuple(levers), lambda changes: banks.lend(code, {**form, **changes}))
 
 
 def _wire(found: Counterfactual | None) -> Alternative | None:

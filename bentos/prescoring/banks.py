@@ -1,6 +1,7 @@
 """The partner banks as catalogues/banks.toml describes them: terms, thresholds, and which fields of the form are in use."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -59,3 +60,12 @@ class Banks(Entry):
         """Probability from which a bank approves: the catalogue's, where it names one, otherwise that of the model version."""
         bank = self.bank.get(code)
         return trained if bank is None or bank.threshold is None else bank.threshold
+
+    def lend(self, code: str, form: Mapping[str, Any]) -> bool:
+        """Whether the loan that a form asks for lies within a bank's limits; what it does not say is the reference loan's.
+
+        A bank that is not in the catalogue has no limits that we know.
+        """
+        bank = self.bank.get(code)
+        amount, term = form["loan_amount"] or self.reference.amount, form["loan_term"] or self.reference.term
+        return bank is None or bank.lends(amount, term)

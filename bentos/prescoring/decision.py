@@ -18,7 +18,7 @@ from bentos.prescoring.offers import Offer, offers
 from bentos.prescoring.reasons import Reason, reasons
 from bentos.serving.backend import Backend
 from bentos.serving.rows import frame_of, seen_by
-from features.sets import FEATURE_SETS
+from features.columns.models import MODEL_COLUMNS
 from monitoring.rows import JournalRow
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ class BankDecision(BaseModel):
     probability: float = Field(description="Probability of approval, 0 to 1.")
     decision: Decision = Field(description="approve when the probability reaches the bank's threshold, otherwise decline.")
     counterfactual: Alternative | None = Field(
-        None, description="When declined, the smallest change of amount or term that would be approved, if there is one."
+        None,
+        description="When declined, or when the bank lends no such loan: the smallest change of amount or term to one that it "
+        "would approve and lend, if there is one.",
     )
 
 
@@ -44,7 +46,9 @@ class PrescoringResult(BaseModel):
     __pydantic_extra__: dict[str, BankDecision]
 
     task_id: str = Field(description="The same form has the same id.")
-    offers: list[Offer] = Field(description="Banks that would approve, best first by expected value.")
+    offers: list[Offer] = Field(
+        description="Banks that would approve and lend this amount and term, best first by expected value."
+    )
     reasons: dict[str, list[Reason]] = Field(description="By bank: at most four factors that carried its decision.")
     missing: list[str] = Field(description="Form fields that were not given; the model did without them.")
     model_version: str = Field(description="Registry version that computed it.")
@@ -58,7 +62,7 @@ class Prescorer:
         self._backend = backend
         self._banks = load_catalogue(Banks, backend.config.catalogues)
         self._features = FormFeatures()
-        self._known = {column.name: column for column in FEATURE_SETS["prescoring"].columns}
+        self._known = {column.name: column for column in MODEL_COLUMNS["prescoring"]}
 
     def compute(self, form: ApplicationForm, accepted_at: datetime) -> tuple[PrescoringResult, JournalRow]:
         """The result for a form handed in at `accepted_at`, and the row that the journal has to keep before it is given out.
@@ -92,7 +96,8 @@ class Prescorer:
     ) -> dict[str, BankDecision]:
         thresholds = {bank: self._banks.threshold(bank, model.scorer.thresholds[bank]["approve"]) for bank in probabilities}
         declined = {bank: threshold for bank, threshold in thresholds.items() if probabilities[bank] < threshold}
-        instead = alternatives(model.scorer, declined, self._banks, form, self._features, at)
+        not_lent = {bank: threshold for bank, threshold in thresholds.items() if not self._banks.lend(bank, form)}
+        instead = alternatives(model.scorer, declined | not_lent, self._banks, form, self._features, at)
         return {
             bank: BankDecision(
                 probability=probability,

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
@@ -24,7 +24,9 @@ from clock import now
 _MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?)?Z?", re.ASCII)
 _LONGEST_LIFE = 120
 _YOUNGEST = 14
-_EARLIEST_JOB = datetime(1940, 1, 1)  # noqa: DTZ001 - forms carry naive UTC
+_EARLIEST_JOB = date(1940, 1, 1)
+_FARTHEST_EAST = timedelta(hours=14)
+"""How far ahead of UTC the day begins somewhere: forms give the day of the shop."""
 
 Text = Annotated[str | None, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 
@@ -44,8 +46,17 @@ def parse_moment(text: str) -> datetime:
     return datetime.fromisoformat(f"{day}T{time or '00:00:00'}.{(fraction or '0').ljust(6, '0')[:6]}")
 
 
-def _today() -> datetime:
-    return now().replace(tzinfo=None)
+def _day(text: str) -> date:
+    return parse_moment(text).date()
+
+
+def _today() -> date:
+    """The latest day that it is anywhere."""
+    return (now() + _FARTHEST_EAST).date()
+
+
+def _age(birth: date, day: date) -> int:
+    return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
 
 
 def _is_moment(text: str) -> str:
@@ -103,7 +114,7 @@ class ApplicationForm(Body):
     @field_validator("birthdate")
     @classmethod
     def _of_working_age(cls, text: str | None) -> str | None:
-        if text and not _YOUNGEST <= (_today() - parse_moment(text)).days / 365.25 <= _LONGEST_LIFE:
+        if text and not _YOUNGEST <= _age(_day(text), _today()) <= _LONGEST_LIFE:
             raise ValueError(f"should give an age between {_YOUNGEST} and {_LONGEST_LIFE} years")
         return text
 
@@ -111,8 +122,8 @@ class ApplicationForm(Body):
     @classmethod
     def _within_life(cls, text: str | None, info: ValidationInfo) -> str | None:
         birth = info.data.get("birthdate")
-        earliest = parse_moment(birth) if birth else _EARLIEST_JOB
-        if text and not max(earliest, _EARLIEST_JOB) <= parse_moment(text) <= _today():
+        earliest = _day(birth) if birth else _EARLIEST_JOB
+        if text and not max(earliest, _EARLIEST_JOB) <= _day(text) <= _today():
             raise ValueError("should lie between 1940 and today, and not before birthdate")
         return text
 

@@ -28,7 +28,7 @@ _AMOUNT = re.compile(r"(?<![\d.,−-])(?<!\d )[1-9]\d{0,2}(?: \d{3})* ₸(?!\w)"
 _SHARE = re.compile(r"(?<![\d.,−-])(?<!\d )(?:0|[1-9]\d?)(?:,\d)? %(?!\w)")
 _BENEFIT = re.compile(rf"\bоколо ({_AMOUNT.pattern}) за (?:первый )?год(?!\w)")
 _PROPER_NUMBERS = re.compile(r"топ-3")
-_FOREIGN_MONEY = re.compile(r"[\d₸%$€₽]|\b(?:тенге|тг|kzt|руб\w*)\b", re.IGNORECASE)
+_FOREIGN_MONEY = re.compile(r"[\d₸%$€₽]|\b(?:тенге|тг|kzt|руб|рубл\w*)\b", re.IGNORECASE)
 _WORD = re.compile(f"[{LETTERS}]+")
 _ALLOWED = re.compile(rf"[{LETTERS}0-9 ,.!?:;—«»()%₸'’-]+")
 _SENTENCE = re.compile(r"(?:^|(?<=[.!?] ))[«(]?(.)")
@@ -51,6 +51,8 @@ _CASES = {
 }  # fmt: skip
 _GOVERNED = {word: frozenset(forms[case] for forms in MONTHS) for word, case in _CASES.items()}
 _FORMS = frozenset(form for forms in MONTHS for form in forms)
+_NAMES_LIKE_MONTHS = frozenset(("март", "марта", "май", "мая", "август", "августа"))
+"""Months that people are called: in the greeting they are names."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ def _numbers_as_written(push: PushText) -> bool:
 
 
 def _months_in_case(push: PushText) -> bool:
-    words = _WORD.findall(push.text)
-    return all(
+    called = {word.lower() for word in _WORD.findall(push.name or "")}
+    words = _WORD.findall(push.text.removeprefix(push.name or ""))
+    return not called & _FORMS - _NAMES_LIKE_MONTHS and all(
         word in _GOVERNED.get(before.lower(), ())
         for before, word in zip(["", *words], words, strict=False)
         if word.lower() in _FORMS

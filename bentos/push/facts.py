@@ -9,13 +9,14 @@ from typing import Any
 from bentos.push.grammar import rounded
 from bentos.push.writing import Observation
 from bentos.tariffs import Benefit, Cashback, Credit, Deposit, Facts, Fees, Spread, Tariff, TopCashback
+from features.categories import CATEGORIES
 from features.last_month import MONTH
-from features.tables import CATEGORIES
 
 _QUARTER = 3
 """Months that the facts are means of."""
-_TYPICAL = (0.75, 4 / 3)
-"""A month is spoken of when it is this near to the mean of the quarter: the benefit is a year of that mean, and has to agree."""
+_TYPICAL = (0.9, 1.1)
+"""A month is spoken of when it is this near to the mean of the quarter: the benefit is a year of that mean, and whoever works it
+out from the month and the rate has to come to about the same."""
 
 
 def observed(tariff: Tariff, benefit: Benefit, facts: Facts, month: Mapping[str, Any] | None) -> Observation:

@@ -12,7 +12,8 @@ from pydantic import Field, StringConstraints, model_validator
 from bentos.catalogue import Entry, Tenge
 from bentos.push.checks import PushText, broken_rules
 from bentos.push.grammar import amount_text, capitalised, for_month, in_month
-from features.tables import CATEGORIES, PRODUCTS
+from features.categories import CATEGORIES
+from features.code_lists import PRODUCTS
 
 FACTS = ("month_amount", "amount", "share", "subjects")
 """Placeholders of an observed fact: tenge in the newest full month, tenge, per cent, a list of categories."""

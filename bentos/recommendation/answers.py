@@ -51,7 +51,7 @@ class ProcessAnswer(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    as_of: str = Field(description="Moment that the features describe, UTC: the first midnight after the newest event.")
+    as_of: str = Field(description="Moment that the features describe, UTC: the midnight after the newest purchase or payment.")
     clients: int = Field(description="Clients of the bank.")
     clients_without_data: int = Field(description="Of them, those without purchases or transfers, who get no recommendations.")
     scores: int = Field(description="Pairs of client and product that the model scored; each is a row of the journal.")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from bentos.catalogue import Products, load_catalogue
@@ -16,7 +17,7 @@ from bentos.recommendation.lock import AlreadyProcessing, alone
 from bentos.recommendation.pages import OnlinePages
 from bentos.recommendation.push_batch import PushWriter
 from bentos.recommendation.refresh import refresh
-from bentos.recommendation.store import RecommendationStore, Run, StoredPush
+from bentos.recommendation.store import RecommendationStore, Run, RunGone, StoredPush
 from bentos.serving.backend import Backend
 from bentos.serving.clients import unknown_client
 from bentos.serving.uploads import forget_uploads
@@ -95,16 +96,24 @@ class Desk:
         """Write and store the push texts of these clients, or of all; gives them by client, in pages.
 
         Raises:
-            RequestRefused: 404, the bank has no such client; 409, nothing is processed yet.
+            RequestRefused: 404, the bank has no such client; 409, nothing is processed yet, or twice anew while this went on.
         """
         run = self._processed()
-        if codes is None:
-            self._writer.write_all(run)
-            return (_answers(page, run) for page in self._store.pushes(run.id))
-        wanted = sorted(set(codes))
-        if self._pages.names(wanted).keys() != set(wanted):
+        wanted = None if codes is None else sorted(set(codes))
+        if wanted is not None and self._pages.names(wanted).keys() != set(wanted):
             raise unknown_client("client_codes")
-        return iter([_answers(self._writer.write_some(run, wanted), run)])
+        try:
+            return (_answers(page, run) for page in self._written(run, wanted))
+        except RunGone as error:
+            raise RequestRefused(409, "computed_anew", str(error), headers={"Retry-After": "1"}) from error
+
+    def _written(self, run: Run, codes: Sequence[str] | None) -> Iterator[list[StoredPush]]:
+        """The texts once they are stored, in pages, of which the first is read: a run that is gone shows before the answer."""
+        if codes is not None:
+            return iter([self._writer.write_some(run, codes)])
+        self._writer.write_all(run)
+        pages = self._store.pushes(run.id)
+        return chain([next(pages, [])], pages)
 
     def stored_pushes(self) -> Iterator[list[StoredPush]]:
         """The stored push texts by client, in pages.

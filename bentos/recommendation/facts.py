@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bentos.tariffs import Facts
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 
 _MONTHS = 3
 

@@ -9,7 +9,7 @@ from typing import Any
 from bentos.catalogue import Product, Products
 from bentos.push.grammar import amount_text
 from bentos.tariffs import Benefit, Facts
-from features.holdings import PRODUCT_SLUGS
+from features.columns.holdings import PRODUCT_SLUGS
 
 MOST = 4
 """How many products are recommended."""

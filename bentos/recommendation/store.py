@@ -22,7 +22,7 @@ _PAGE = 1_000
 
 
 class RunGone(Exception):
-    """The run that was being read is two runs old and was removed: begin again."""
+    """The run that was being read or written to is two runs old and was removed: begin again."""
 
 
 class RecommendationStore:
@@ -58,7 +58,7 @@ class RecommendationStore:
             kept = connection.execute(done.limit(_KEPT_RUNS)).scalars().all()
             stale = RUNS.c.run.not_in(kept) & (RUNS.c.completed.is_not(None) | (RUNS.c.started < now() - _ABANDONED))
             for gone in connection.execute(select(RUNS.c.run).where(stale)).scalars().all():
-                for table in (PUSHES, RECOMMENDATIONS, RUNS):
+                for table in (RUNS, PUSHES, RECOMMENDATIONS):  # the run first: that waits for whoever adds texts to it
                     connection.execute(delete(table).where(table.c.run == gone))
 
     def current(self) -> Run | None:
@@ -85,11 +85,18 @@ class RecommendationStore:
         return self._stored(run, RECOMMENDATIONS.c.client_code.in_(codes))
 
     def add_pushes(self, run: str, rows: Sequence[StoredPush]) -> None:
-        """Keep push texts, in place of those that these clients had in this run."""
+        """Keep push texts, in place of those that these clients had in this run; one writer at a time.
+
+        Raises:
+            RunGone: the run was removed meanwhile.
+        """
         if not rows:
             return
         codes = [row.client_code for row in rows]
+        mine = select(RUNS.c.run).where(RUNS.c.run == run).with_for_update()  # two inserts of one text would collide
         with self._engine.begin() as connection:
+            if connection.execute(mine).first() is None:
+                raise _gone()
             connection.execute(delete(PUSHES).where(PUSHES.c.run == run, PUSHES.c.client_code.in_(codes)))
             connection.execute(insert(PUSHES), [{"run": run, **vars(row)} for row in rows])
 
@@ -105,7 +112,7 @@ class RecommendationStore:
             with self._reader.connect() as connection:
                 rows = connection.execute(page.order_by(PUSHES.c.client_code).limit(_PAGE)).mappings().all()
                 if not connection.execute(select(exists().where(RUNS.c.run == run))).scalar_one():
-                    raise RunGone("the recommendations were computed anew twice while they were read: ask again")
+                    raise _gone()
             if not rows:
                 return
             yield [StoredPush(**row) for row in rows]
@@ -140,3 +147,7 @@ class RecommendationStore:
         ordered = query.order_by(RECOMMENDATIONS.c.client_code, RECOMMENDATIONS.c.rank)
         with self._reader.connect() as connection:
             return [Stored(**row) for row in connection.execute(ordered).mappings()]
+
+
+def _gone() -> RunGone:
+    return RunGone("the recommendations were computed anew twice meanwhile: ask again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -66,7 +67,7 @@ class HealthFigures:
         until = now()
         try:
             health = model_health(self._journal, self._use_case, until - WINDOW, until)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             logger.warning("%s: model health is not known: %s", self._use_case, type(error).__name__)
             return b""
         registry = CollectorRegistry()

@@ -5,11 +5,13 @@ import shutil
 import socket
 from pathlib import Path
 
-import psutil
-
 from settings import settings
 
-_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_KINDS = ("counter", "histogram", "gauge_livemax", "gauge_livesum")
+_ROOM = 256 << 10
+_STARTED = 19
+"""Place of the start in what follows the name in /proc/<pid>/stat, in ticks since the machine's own start: proc(5), field 22."""
 
 
 def share_figures() -> None:
@@ -17,34 +19,63 @@ def share_figures() -> None:
 
     BentoML names one folder for all services of a `BENTOML_HOME` and empties it whenever one of them starts: the figures of the
     others would be lost, or appear as this one's. In a process that is no BentoML worker nothing happens.
+
+    Where the disk has no room the worker keeps its figures to itself.
     """
-    if _VARIABLE not in os.environ:
+    if VARIABLE not in os.environ:
         return
-    folder = settings().var / "metrics" / _name(psutil.Process(os.getppid()))
-    folder.mkdir(parents=True, exist_ok=True)
-    _tidy(folder.parent)
-    os.environ[_VARIABLE] = str(folder)
+    folder = settings().var / "metrics" / _name(os.getppid())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _tidy(folder.parent)
+        _forget_the_dead(folder)
+        _take_room(folder)
+    except OSError:
+        del os.environ[VARIABLE]
+    else:
+        os.environ[VARIABLE] = str(folder)
 
 
-def _name(supervisor: psutil.Process) -> str:
-    return f"{socket.gethostname()}.{supervisor.pid}.{supervisor.create_time():.2f}"
+def _name(supervisor: int) -> str:
+    """Of the folder of a supervisor: the same for as long as it lives, also when somebody sets the clock."""
+    started = Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[_STARTED]
+    return f"{socket.gethostname()}.{supervisor}.{started}"
 
 
 def _tidy(parent: Path) -> None:
     """Remove the folders of supervisors of this machine that have ended."""
-    ours = [folder for folder in parent.iterdir() if folder.name.startswith(f"{socket.gethostname()}.")]
-    living = {_name(process) for process in _supervisors(ours)}
-    for folder in ours:
-        if folder.name not in living:
+    for folder in parent.glob(f"{socket.gethostname()}.*"):
+        if not _lives(folder.name):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _supervisors(folders: list[Path]) -> list[psutil.Process]:
-    found = []
-    for folder in folders:
-        pid = folder.name.removeprefix(f"{socket.gethostname()}.").split(".", 1)[0]
-        try:
-            found.append(psutil.Process(int(pid)))
-        except (psutil.NoSuchProcess, ValueError):
+def _lives(name: str) -> bool:
+    try:
+        return name == _name(int(name.split(".")[-2]))
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Take away what workers that were killed said of the moment: rows that waited there wait no more. Counts stay."""
+    for file in folder.glob("gauge_live*.db"):
+        if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():
+            file.unlink(missing_ok=True)
+
+
+def _take_room(folder: Path) -> None:
+    """Make the files of this process with all their blocks, before prometheus_client makes them without.
+
+    It writes through memory maps: on a full disk the first figure on a page that has no block yet would end the process (SIGBUS).
+    """
+    for kind in _KINDS:
+        file = folder / f"{kind}_{os.getpid()}.db"
+        draft = file.with_suffix(".draft")  # whole before another worker reads it
+        if file.exists():
             continue
-    return found
+        try:
+            with draft.open("wb") as opened:
+                os.posix_fallocate(opened.fileno(), 0, _ROOM)
+            draft.rename(file)
+        finally:
+            draft.unlink(missing_ok=True)

@@ -131,6 +131,20 @@ def test_limits_of_the_bank_are_kept_even_when_the_form_is_beyond_them(folder: P
     assert found.to <= 24 if found.field == "loan_term" else found.also is not None
 
 
+def test_a_bank_that_approves_but_lends_no_such_loan_says_which_it_would_lend(client: TestClient) -> None:
+    asked = {"monthprofit": 600_000.0, "monthexpense": 0.0, "loan_amount": 1_600_000.0, "loan_term": 36.0}
+    body = client.post("/prescore", json=asked).json()
+    assert {body[bank]["decision"] for bank in ("bank_a", "bank_c")} == {"approve"}
+    assert body["bank_c"]["counterfactual"] is None
+    assert "bank_a" not in {offer["bank"] for offer in body["offers"]}
+    change = body["bank_a"]["counterfactual"]
+    sole = client.post("/prescore", json=asked | {"loan_term": 24.0}).json()["bank_a"]["counterfactual"]
+    assert (sole["field"], sole["to"], sole["also"]) == ("loan_amount", 1_500_000.0, None)
+    changes = [change, *filter(None, [change["also"]])]
+    after = client.post("/prescore", json=asked | {one["field"]: one["to"] for one in changes}).json()
+    assert "bank_a" in {offer["bank"] for offer in after["offers"]}
+
+
 @pytest.mark.parametrize("given", [{}, {"loan_amount": 0.0, "loan_term": 0.0}])
 def test_a_form_without_amount_and_term_has_nothing_to_change(folder: Path, given: dict[str, float]) -> None:
     form = EMPTY | {"monthprofit": 300_000.0} | given

@@ -1,6 +1,7 @@
 """The application form: what shops send, and what is refused."""
 
-from datetime import datetime
+from contextlib import nullcontext
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -85,3 +86,24 @@ def test_a_wrong_value_is_refused_with_its_field(name: str, value: object) -> No
 def test_a_job_begun_before_birth_is_refused() -> None:
     with pytest.raises(ValidationError, match="birthdate"):
         form(birthdate="1990-01-01", jobstartdate="1989-12-31")
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "taken"),
+    [
+        ("birthdate", "2012-11-22", True),
+        ("birthdate", "2012-11-23", False),
+        ("birthdate", "1905-11-23", True),
+        ("birthdate", "1905-11-22", False),
+        ("jobstartdate", "2026-11-22", True),
+        ("jobstartdate", "2026-11-23", False),
+        ("jobstartdate", "1940-01-01", True),
+        ("jobstartdate", "1939-12-31", False),
+    ],
+)
+def test_days_are_judged_by_the_calendar_of_the_shop_which_may_be_a_day_ahead(
+    monkeypatch: pytest.MonkeyPatch, name: str, day: str, taken: bool
+) -> None:
+    monkeypatch.setattr("bentos.prescoring.form.now", lambda: datetime(2026, 11, 21, 19, 30, tzinfo=UTC))  # 00:30 in Almaty
+    with nullcontext() if taken else pytest.raises(ValidationError):
+        form(**{name: day})

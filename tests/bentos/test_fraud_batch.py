@@ -141,6 +141,7 @@ def test_online_features_of_a_client_are_used_for_all_its_items(backend: Backend
         ({"client_id": "a\u0000b"}, "client_id"),
         ({"client_id": "x" * 65}, "client_id"),
         ({"client_id": " 7"}, "client_id"),
+        ({"client_id": "7\n"}, "client_id"),
     ],
 )
 def test_one_bad_item_refuses_the_batch_and_is_named(
@@ -273,7 +274,8 @@ def test_arrow_offsets_that_lie_are_refused(client: TestClient) -> None:
     assert answer.status_code == 422
 
 
-numbers = st.none() | st.integers() | st.floats() | st.sampled_from([0, 1e12, 1e15, -1, True, "5", "x" * 70, " ", "\x00", "a b"])
+odd = [0, 1e12, 1e15, -1, True, "5", "x" * 70, " ", "\x00", "a b", "7\n"]
+numbers = st.none() | st.integers() | st.floats() | st.sampled_from(odd)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -153,6 +153,7 @@ def test_online_features_are_used_for_a_client(backend: Backend, client: TestCli
         ({"client_id": 12345}, "client_id"),
         ({"client_id": ""}, "client_id"),
         ({"client_id": "a\u0000b"}, "client_id"),
+        ({"client_id": "12345\n"}, "client_id"),
         ({"client_id": "x" * 65}, "client_id"),
         ({"is_fraud": 0}, "is_fraud"),
     ],

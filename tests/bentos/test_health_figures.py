@@ -1,12 +1,16 @@
 """Prometheus sees the health that `GET /api/monitoring/model-health` tells, and its own figures when the journal is away."""
 
+import resource
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from bentos.serving import health_figures
 from bentos.serving.health_figures import HealthFigures
 from clock import now
 from database import open_database
+from monitoring.draining import folder_of
 from monitoring.health import model_health
 from monitoring.journal import Journal, JournalRow
 from settings import Settings
@@ -60,5 +64,24 @@ def test_scrapes_within_a_minute_ask_the_journal_once(tmp_path: Path) -> None:
 def test_while_the_journal_is_away_the_other_figures_are_still_given(tmp_path: Path) -> None:
     away = "postgresql+psycopg://opora@127.0.0.1:1/opora"
     text = text_of(HealthFigures("fraud", Settings(var=tmp_path, database_url=away)))
+    assert "opora_model_health" not in text
+    assert "opora_journal_queue_rows" in text
+
+
+def test_on_a_full_disk_the_other_figures_are_still_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Settings(var=tmp_path)
+    keep(config)
+    monkeypatch.setattr(health_figures, "_FRESH_SECONDS", 0)
+    figures = HealthFigures("fraud", config)
+    assert "opora_model_health" in text_of(figures)
+    spools = folder_of(open_database(config.database("journal")))
+    assert spools is not None
+    spools.mkdir(exist_ok=True)  # so that reading begins with moving rows, which has to write
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        text = text_of(figures)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "opora_model_health" not in text
     assert "opora_journal_queue_rows" in text

@@ -124,6 +124,24 @@ def test_what_describes_who_a_person_is_is_never_named_even_where_it_weighs_most
     assert abs(space.baseline + listed + space.others - space.prediction) < 1e-6
 
 
+def test_units_of_features_are_not_read_out(backend: Backend) -> None:
+    scored = IncomePredictor(backend).client("1", "card")
+    heaviest, irregular = explain(scored).top_features[0].feature, "salary_gap_std_90d"
+    swap = {heaviest: irregular, irregular: heaviest}
+    scorer = scored.model.scorer
+    columns = tuple(replace(column, name=swap.get(column.name, column.name)) for column in scorer.columns_)
+    said = explain(
+        replace(
+            scored,
+            model=replace(scored.model, scorer=replace(scorer, columns_=columns)),
+            frame=scored.frame.rename(columns=swap),
+            row={swap.get(name, name): value for name, value in scored.row.items()},
+        )
+    )
+    assert "нерегулярность зарплаты (" in said.text
+    assert "irregularity of the salary (" in said.text_en
+
+
 def test_the_text_names_the_weightiest_features_and_their_direction_in_both_languages(client: TestClient) -> None:
     explanation = card(client)["explanation"]
     for text, title, raising, lowering in (

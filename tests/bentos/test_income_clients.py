@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from bentos.income.rounds import Rounds
 from bentos.income.service import income_app
 from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
+from clock import now
 from database import open_database
+from features.online import OnlineStore
 from settings import Settings
 
 CLIENTS = 1100
@@ -100,6 +103,13 @@ def test_filters_let_through_exactly_what_they_say(http: TestClient, clients: In
         assert {one["client_id"] for one in every(http, segment_code=segment, min_income=least)} == expected
 
 
+def test_an_income_a_fraction_of_a_tiyn_above_the_limit_is_not_listed(http: TestClient) -> None:
+    one = every(http)[0]
+    for most, listed in ((one["income_pred"], True), (one["income_pred"] - 0.004, False)):
+        found = every(http, min_income=one["income_pred"] - 0.005, max_income=most)
+        assert (one["client_id"] in {client["client_id"] for client in found}) is listed
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
@@ -163,5 +173,90 @@ def test_a_round_that_its_worker_did_not_finish_is_not_listed_and_is_begun_again
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "list_not_ready")
     assert "Retry-After" in answer.headers
     with engine.begin() as connection:
-        connection.execute(text("UPDATE income_rounds SET started_at = '2026-01-01 00:00:00.000000'"))
+        connection.execute(text("UPDATE income_rounds SET started_at = '2026-01-01 00:00:00.000000', alive_at = NULL"))
     assert http.get("/api/clients").status_code == 200
+
+
+def test_a_round_whose_worker_died_is_begun_again_a_minute_after_its_last_sign_of_life(backend: Backend) -> None:
+    engine = open_database(backend.config.database("online"))
+    rounds, model = Rounds(engine), backend.champion.model()
+
+    def left_unfinished(begun: timedelta, alive: timedelta | None) -> None:
+        moments = {"begun": moment_text(begun), "alive": alive and moment_text(alive)}
+        with engine.begin() as connection:
+            wanted = "UPDATE income_rounds SET finished_at = NULL, started_at = :begun, alive_at = :alive"
+            connection.execute(text(wanted), moments)
+
+    rounds.renew(model)
+    for begun, alive, again in (
+        (timedelta(seconds=50), None, False),
+        (timedelta(hours=1), timedelta(seconds=50), False),
+        (timedelta(seconds=70), None, True),
+        (timedelta(hours=1), timedelta(seconds=70), True),
+    ):
+        left_unfinished(begun, alive)
+        assert rounds.renew(model) is again
+    assert rounds.newest() is not None
+
+
+def moment_text(ago: timedelta) -> str:
+    return f"{now() - ago:%Y-%m-%d %H:%M:%S.%f}"
+
+
+def test_a_worker_that_slept_through_its_round_adds_nothing_to_it(
+    backend: Backend, clients: IncomeClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_database(backend.config.database("online"))
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM income_rounds"))
+        connection.execute(text("DELETE FROM income_round_rows"))
+    sleeper, other, model = Rounds(engine), Rounds(engine), backend.champion.model()
+    pages = sleeper._feature_rows
+
+    def sleep_before_the_first() -> Iterator[tuple[list[str], pd.DataFrame]]:
+        for page in pages():
+            with engine.begin() as connection:
+                connection.execute(text(f"UPDATE income_rounds SET started_at = '{moment_text(timedelta(hours=1))}'"))
+            assert other.renew(model)
+            yield page
+
+    monkeypatch.setattr(sleeper, "_feature_rows", sleep_before_the_first)
+    assert not sleeper.renew(model)
+    newest = other.newest()
+    assert newest is not None
+    assert other.page(newest, 0.0, None, 1, 0)[1] == newest.clients
+
+
+def test_the_list_is_there_on_either_database(
+    backend: Backend, database_url: str, feature_rows: Callable[[str, int, int], pd.DataFrame]
+) -> None:
+    other = Backend("income", backend.config.model_copy(update={"database_url": database_url}))
+    other.champion, other.online = backend.champion, OnlineStore(open_database(database_url))
+    rows = feature_rows("income", 5, 1).assign(client_code=list("абвгд"), as_of=AS_OF)
+    other.online.write("income", rows)
+    app = guarded(income_app(other, IncomeClients(other, IncomePredictor(other))), other.config)
+    with TestClient(app, base_url="http://127.0.0.1") as http:
+        listed = every(http)
+        assert [one["client_id"] for one in listed] == list("абвгд")
+        largest = max(one["income_pred"] for one in listed)
+        assert [one["income_pred"] for one in every(http, min_income=largest)] == [largest]
+
+
+def test_features_written_again_for_the_same_moment_bring_a_new_list(
+    backend: Backend, database_url: str, feature_rows: Callable[[str, int, int], pd.DataFrame]
+) -> None:
+    engine = open_database(database_url)
+    online, model = OnlineStore(engine), backend.champion.model()
+    rounds = Rounds(engine)
+    listed = []
+    for seed in (1, 2, 2):
+        rows = feature_rows("income", 5, seed).assign(client_code=list("abcde"), as_of=AS_OF)
+        online.write("income", rows)
+        online.write("profile", pd.DataFrame({"client_code": list("abcde"), "as_of": AS_OF, "name": "Анна"}))
+        assert rounds.renew(model)
+        assert not rounds.renew(model)
+        newest = rounds.newest()
+        assert newest is not None
+        listed.append([one.income for one in rounds.page(newest, None, None, 5, 0)[0]])
+    assert listed[0] != listed[1] == listed[2]
+    engine.dispose()

@@ -99,10 +99,13 @@ def test_every_client_who_gains_enough_gets_a_text(
         assert push_text(TEXTS, code, name, product, benefit.tenge, observed(TARIFFS[product], benefit, facts, row or None))
 
 
-@pytest.mark.parametrize("name", ["Айгерим", "Әлия", "Анна-Мария", "Данияр"])
+@pytest.mark.parametrize(
+    "name", ["Айгерим", "Әлия", "Анна-Мария", "Данияр", "Марта", "Мая", "Августа", "Анна-Марта", "Рубен", "Рубина"]
+)
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_a_proper_name_begins_the_text(name: str, product: str) -> None:
-    text = push_text(TEXTS, "7", name, product, 50_000, Observation(amount=120_000, rate=0.1))
+    seen = Observation(120_000, date(2026, 3, 1), 40_000, rate=0.1)
+    text = push_text(TEXTS, "7", name, product, 50_000, seen)
     assert text is not None
     assert text.startswith(f"{name}, ")
 

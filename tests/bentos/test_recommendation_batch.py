@@ -347,3 +347,20 @@ def test_only_one_computation_runs_at_a_time(backend: Backend, client: TestClien
         answer = client.post("/process")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "already_processing")
     assert "retry-after" in answer.headers
+
+
+def test_push_texts_of_recommendations_that_were_computed_anew_twice_meanwhile_are_409(
+    tmp_path: Path, promote_in: Callable[[Settings, str, int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = bank_at(tmp_path, promote_in)
+    store = RecommendationStore(open_database(backend.config.database("online")))
+    runs = [store.begin("1") for _ in range(3)]
+    store.complete(runs[0])
+    as_it_began = store.current()
+    for run in runs[1:]:
+        store.complete(run)
+    monkeypatch.setattr(RecommendationStore, "current", lambda _: as_it_began)
+    answer = client_of(backend).post("/push-notifications")
+    backend.stop()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "computed_anew")
+    assert "retry-after" in answer.headers

@@ -1,6 +1,7 @@
 """Where recommendations and push texts lie: a run is in force all at once or not at all, on SQLite and PostgreSQL."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -100,6 +101,26 @@ def test_a_text_written_again_takes_the_place_of_the_one_before(engine: Engine) 
     store.add_pushes(run, [StoredPush("1", "Ипотека", "прежний", "s"), StoredPush("2", "Ипотека", "другой", "s")])
     store.add_pushes(run, [StoredPush("1", "Ипотека", "новый", "s")])
     assert [push.push_notification for page in store.pushes(run) for push in page] == ["новый", "другой"]
+
+
+def test_writers_at_once_leave_one_text_for_each_client(engine: Engine) -> None:
+    store = RecommendationStore(engine)
+    run = store.begin("1")
+    store.complete(run)
+    texts = [StoredPush(f"{number:03}", "Ипотека", "текст", "s") for number in range(200)]
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(lambda _: store.add_pushes(run, texts), range(24)))
+    assert [push for page in store.pushes(run) for push in page] == texts
+
+
+def test_texts_for_a_run_that_was_removed_are_refused_and_none_is_left(engine: Engine) -> None:
+    store = RecommendationStore(engine)
+    runs = [store.begin(str(number)) for number in range(3)]
+    for run in runs:
+        store.complete(run)
+    with pytest.raises(RunGone):
+        store.add_pushes(runs[0], [StoredPush("1", "Ипотека", "текст", "s")])
+    assert store.statistics(runs[0])["pushes"] == 0
 
 
 def test_statistics_count_by_product(engine: Engine) -> None:

@@ -1,10 +1,13 @@
 """Every formula of the product catalogue, against figures worked out by hand."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentos.catalogue import Products, load_catalogue
+from bentos.catalogue import Product, Products, load_catalogue
+from bentos.push.grammar import amount_text, share_text
 from bentos.tariffs import (
     Cashback,
     Credit,
@@ -150,3 +153,13 @@ def test_every_product_has_a_finite_benefit_that_is_not_negative(
 
 
 PRODUCTS = load_catalogue(Products, PROJECT / "catalogues")
+
+
+@pytest.mark.parametrize("item", PRODUCTS.product, ids=lambda item: item.name)
+def test_a_reason_that_says_a_rate_says_it_as_the_tariff_does_and_with_its_cap(item: Product) -> None:
+    tariff = item.tariff.model_dump()
+    rates = {share_text(tariff[name]) for name in ("rate", "rate_yearly") if name in tariff}
+    said = set(re.findall(r"[\d,]+ %", item.reason))
+    assert said <= rates
+    if said and "monthly_cap" in tariff:
+        assert f"(не больше {amount_text(tariff['monthly_cap'])} в месяц)" in item.reason

@@ -299,3 +299,11 @@ def test_a_refused_format_is_told_which_one_the_address_takes(path: str, expecte
     )
     assert answer.status_code == 415
     assert expected in answer.json()["error"]["message"]
+
+
+def test_a_packed_body_is_refused_as_such_and_not_read_as_something_broken() -> None:
+    client = TestClient(MediaTypes(application()))
+    assert client.post("/nowhere", json={}, headers={"Content-Encoding": "identity"}).status_code == 404
+    answer = client.post("/nowhere", json={}, headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_content_encoding")
+    assert answer.headers["Accept-Encoding"] == "identity"

@@ -40,6 +40,16 @@ def test_today_begins_at_the_first_midnight_after_the_newest_event() -> None:
     assert found == datetime(2026, 11, 1)  # noqa: DTZ001 - the lake's moments are UTC without a zone
 
 
+def test_a_mistyped_year_does_not_move_today() -> None:
+    payments = [payment(f"p{number}", "2024-10-30T10:00:00") for number in range(1000)]
+    assert newest_moment(tables(payments=[*payments, payment("mistyped", "2077-10-30T10:00:00")])) == datetime(2024, 10, 31)  # noqa: DTZ001
+
+
+def test_a_bank_that_lives_ahead_of_the_clock_has_a_today_of_its_own() -> None:
+    payments = [payment("a", "2024-10-30T10:00:00"), payment("b", "2077-10-30T10:00:00"), payment("c", "2077-10-31T10:00:00")]
+    assert newest_moment(tables(payments=payments)) == datetime(2077, 11, 1)  # noqa: DTZ001
+
+
 def test_an_empty_lake_says_what_to_do() -> None:
     with pytest.raises(NothingIngested, match="ingest them first"):
         newest_moment(tables())

@@ -152,7 +152,7 @@ def test_extra_columns_are_noted_unknown_categories_count_as_missing_and_without
         done, notes = score_file(request)
         assert done == 300
         assert notes == [
-            "1 columns were not learned from and are ignored: hobby", "there is no column client: rows are numbered from 1"
+            "1 column was not learned from and is ignored: hobby", "there is no column client: rows are numbered from 1"
         ]  # fmt: skip
         results[name] = pd.read_csv(tmp_path / f"{name}.csv")
     assert results["extra"]["row"].tolist() == list(range(1, 301))

@@ -1,5 +1,6 @@
 """What `make reproduce` promises: the same bytes from the recorded plan, and the truth when something differs."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from flows.ingest import files_at
 from flows.reproduce import main
 from flows.train import TrainRequest, train_version
 from registry import models, promotion
-from registry.scorer import MANIFEST, Scorer, read_manifest
+from registry.scorer import MANIFEST, Scorer, read_manifest, write_manifest
 from simulator import SimulationConfig, simulate
 from training.candidates import Budget
 from training.fit import train
@@ -66,6 +67,17 @@ def test_a_changed_row_is_found_out(bank: pd.DataFrame, original: Path, tmp_path
     changed.loc[newest_development, "spending"] *= 20
     different = [finding.what for finding in rebuilt(changed, original, tmp_path / "again", income_task()) if not finding.same]
     assert any(name.startswith("income-") for name in different)
+
+
+def test_what_a_version_says_in_words_may_be_said_otherwise_by_another_release(original: Path, tmp_path: Path) -> None:
+    whole = Scorer.load(original)
+    folders = {}
+    for name, notes, target in (("then", ["1 rows"], "y"), ("now", ["1 row"], "y"), ("else", ["1 row"], "z")):
+        folders[name] = Path(shutil.copytree(original, tmp_path / name))
+        metadata = {**whole.metadata, "table": {"notes": notes, "target": target}}
+        write_manifest(folders[name], whole.columns_, whole.outputs_, whole.thresholds, metadata)
+    different = {name: [one.what for one in compare(folders["then"], folders[name]) if not one.same] for name in ("now", "else")}
+    assert different == {"now": [], "else": [f"{MANIFEST}: metadata"]}
 
 
 def test_a_changed_setting_is_found_out(bank: pd.DataFrame, original: Path, tmp_path: Path) -> None:

@@ -71,6 +71,14 @@ def test_a_constant_is_noted_and_the_strongest_leak_comes_first() -> None:
     assert [suspect.column for suspect in suspects(frame, list(frame), RARE, "binary", 1)] == ["copy", "weaker", "always"]
 
 
+def test_a_column_that_repeats_another_is_named_with_it_once_and_constants_repeat_nothing() -> None:
+    texts = pd.Series(np.where(NOISE > 0, "да", "нет")).where(NOISE < 1)
+    nearly = np.where(np.arange(ROWS) == ROWS - 1, 0.5, NOISE)
+    frame = pd.DataFrame({"n": NOISE, "t": texts, "one": 1, "also": 1, "n2": NOISE, "t2": texts, "n3": NOISE, "nearly": nearly})
+    told = {one.column: one.looks_like for one in suspects(frame, list(frame), RARE, "binary", 1) if one.why != "constant"}
+    assert told == {"n2": "copy of n", "t2": "copy of t", "n3": "copy of n"}
+
+
 def test_the_same_seed_finds_the_same() -> None:
     frame = pd.DataFrame({"copy": RARE, "noise": NOISE})
     assert suspects(frame, list(frame), RARE, "binary", 3) == suspects(frame, list(frame), RARE, "binary", 3)

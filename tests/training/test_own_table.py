@@ -197,9 +197,31 @@ def test_leaks_and_ids_are_reported_and_dropped_only_with_consent(tmp_path: Path
     assert dropped.task.table["suspects"] == reported.task.table["suspects"]
 
 
+def test_a_copy_of_a_column_is_told_with_its_original_and_stays_even_with_consent_to_drop_suspects(tmp_path: Path) -> None:
+    opened = (pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(400) * 30, "h")).astype("str")
+    table = small(tmp_path / "a.csv", opened=opened)
+    frame = pd.read_csv(table)
+    frame.assign(years=frame["age"], begun=frame["opened"]).to_csv(table, index=False)
+    own = taken(table, drop=["w"], drop_suspects=True)
+    assert {(one["column"], one["looks_like"]) for one in own.task.table["suspects"]} == {
+        ("years", "copy of age"), ("begun", "copy of opened")
+    }  # fmt: skip
+    assert {"age", "years", "opened", "begun"} <= set(own.task.features)
+
+
+def test_what_makes_a_column_worthless_is_told(tmp_path: Path) -> None:
+    table = small(tmp_path / "a.csv", day="2025-01-01", w=None, g=None, nick=[f"nick {row // 8}" for row in range(400)])
+    own = taken(table, time="day")
+    assert own.notes == (
+        "time column day is the same in all rows: it gives them no order, and they are cut at random",
+        "column nick: none of its 50 different texts is in 10 rows, so that all of them count as missing and nothing is "
+        "learned from it",
+    )
+
+
 REFUSED = [
     ({"y": "no"}, {}, "target y has one class only, 'no' in all 400 rows"),
-    ({"y": ["yes"] * 19 + ["no"] * 381}, {}, r"1 of 2 classes of target y have fewer than 20 rows: yes \(19 rows\)"),
+    ({"y": ["yes"] * 19 + ["no"] * 381}, {}, r"1 of 2 classes of target y has fewer than 20 rows: yes \(19 rows\)"),
     ({"y": None}, {}, r"has no column y: did you mean|has no column y: it has age"),
     ({"y": [None] * 400}, {}, "target y is missing in all 400 rows: name the column"),
     ({"y": [1, 2, 3, 4] * 100}, {}, "target y has 4 different values, a binary target has 2"),
@@ -207,7 +229,7 @@ REFUSED = [
     (
         {"y": ["a", "b"] * 195 + ["c"] * 10},
         {"kind": "multiclass"},
-        r"1 of 3 classes of target y have fewer than 20 rows: c \(10 rows\)",
+        r"1 of 3 classes of target y has fewer than 20 rows: c \(10 rows\)",
     ),
     ({"y": [f"class {row}" for row in range(400)]}, {"kind": "multiclass"}, "target y has 400 classes, at most 100"),
     ({}, {"kind": "regression"}, r"target y is no number \(2 different values in 400 rows\)"),
@@ -227,8 +249,8 @@ REFUSED = [
     ({"w": 0.0}, {"weight": "w"}, "weight column w is 0 in all 400 rows"),
     ({"w": "heavy"}, {"weight": "w"}, "weight column w is no number in 400 of 400 rows"),
     ({"w": ["1.0"] * 396 + ["heavy"] * 4}, {"weight": "w"}, "weight column w is no number in 4 of 400 rows"),
-    ({}, {"monotone": {"city": 1}}, "1 columns of MONOTONE are text, which neither rises nor falls: city"),
-    ({"g": 1}, {"group": "g"}, "group column g has 1 values"),
+    ({}, {"monotone": {"city": 1}}, "1 column of MONOTONE is text, which neither rises nor falls: city"),
+    ({"g": 1}, {"group": "g"}, "group column g has 1 value,"),
     ({}, {"drop": ["agee"]}, "has no column agee: did you mean age?"),
     ({}, {"drop": ["age", "city", "w", "g", "day"]}, "no column is left to learn from"),
 ]

@@ -64,13 +64,13 @@ NEAR_THE_CUT = (np.arange(ROWS) >= 299) & (np.arange(ROWS) < 337)
         pytest.param(
             BINARY,
             {"y": np.arange(ROWS) % 2.0, "age": [f"name {row}" for row in range(ROWS)]},
-            "none of the 1 columns varies in the 300 rows to learn from .*, where text that few rows share counts as missing",
+            "the only column does not vary in the 300 rows to learn from .*, where text that few rows share counts as missing",
             id="names only",
         ),
         pytest.param(
             BINARY,
             {"y": np.arange(ROWS) % 2.0, "age": np.where(np.arange(ROWS) < 200, np.nan, np.arange(ROWS))},
-            "none of the 1 columns varies in the 180 rows that a fold learns from",
+            "the only column does not vary in the 180 rows that a fold learns from",
             id="column of late",
         ),
         pytest.param(
@@ -99,7 +99,7 @@ NEAR_THE_CUT = (np.arange(ROWS) >= 299) & (np.arange(ROWS) < 337)
         pytest.param(
             GRADES,
             {"y": np.where(LATE, 2.0, np.arange(ROWS) % 2)},
-            "1 of 3 classes of y have no row to learn from .*: high: merge them",
+            "1 of 3 classes of y has no row to learn from .*: high: merge them",
             id="unseen",
         ),
         pytest.param(GRADES, {"y": np.where(LATE, 2.0, np.arange(ROWS) % 3)}, "all 60 rows to judge on .* = 'high'", id="one"),

@@ -348,6 +348,38 @@ def test_markup_in_names_stays_text(cases: dict) -> None:
     assert "&lt;b&gt;low&lt;/b&gt;" in page
 
 
+def test_groups_that_are_all_small_are_not_compared_and_the_report_says_why(cases: dict) -> None:
+    trained, task, _ = cases["rare"]
+    few = trained.holdout.features.index < 60
+    holdout = replace(
+        trained.holdout,
+        features=trained.holdout.features[few],
+        labels=trained.holdout.labels[few],
+        weights=trained.holdout.weights[few],
+        metric="log_loss",
+    )
+    page = report(replace(trained, holdout=holdout), replace(task, metric="log_loss", protected=("city",)), None).html
+    assert "No two groups of 50 rows can be compared by how often they are favoured." in page
+    assert "No decision threshold is stored, so" not in page
+
+
+def test_a_report_on_a_table_of_ones_own_says_what_the_probability_is_of(cases: dict) -> None:
+    _, task, _ = cases["rare"]
+    own = {"target": "ушёл из банка", "classes": ["нет", "да"]}
+    assert replace(task, table=own).predicts == "ушёл из банка = да"
+    assert replace(task, table=own, kind="regression").predicts == "ушёл из банка"
+    assert task.predicts == "fraud"
+
+
+def test_names_that_look_like_formulas_are_drawn_as_they_stand(cases: dict) -> None:
+    trained, task, _ = cases["multiclass"]
+    dollars = {name: replace(column, title_en=rf"{name} = $\frac{{$ and $1$") for name, column in TITLES.items()}
+    plain = report(trained, task, None, TITLES).pictures
+    made = report(trained, replace(task, classes=(r"$\low$", "$1", "high")), None, dollars)
+    assert r"$\low$" in "".join(re.findall(r"<svg.*?</svg>", made.html, re.DOTALL))
+    assert made.pictures["shap_grade_1_typical.png"] != plain["shap_grade_1_typical.png"]
+
+
 def test_a_small_holdout_of_one_class_still_gets_a_report(cases: dict) -> None:
     trained, task, _ = cases["rare"]
     few = np.flatnonzero(trained.holdout.labels["fraud"].to_numpy() == 0)[:60]

@@ -6,8 +6,10 @@ import io
 import resource
 import signal
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -120,7 +122,7 @@ def test_codes_stay_text_and_odd_cells_are_counted(tmp_path: Path) -> None:
     assert frame["postcode"].iloc[3] == "030000"
     assert frame["rate"].iloc[3] == 3.5
     assert np.isnan(frame["rate"].iloc[-1])
-    assert notes == ["column rate: 1 of 201 cells are no numbers and count as missing"]
+    assert notes == ["column rate: 1 of 201 cells is no number and counts as missing"]
 
 
 def test_a_comma_before_three_digits_is_read_as_the_delimiter_of_the_file_suggests(tmp_path: Path) -> None:
@@ -150,7 +152,7 @@ def test_a_time_with_an_offset_is_a_moment_in_utc_in_text_as_in_parquet(tmp_path
 def test_what_stands_behind_a_time_and_is_no_zone_makes_it_no_time(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n,at\n" + "1,2025-01-31 10:00:00\n" * 99 + "2,2025-01-31 10:00:00 later\n")
     with open_table(tmp_path / "a.csv") as table:
-        assert table.notes() == ["column at: 1 of 100 cells are no dates and count as missing"]
+        assert table.notes() == ["column at: 1 of 100 cells is no date and counts as missing"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1251", "utf-16"])
@@ -185,6 +187,79 @@ def test_a_file_without_header_is_read_by_the_names_given(tmp_path: Path) -> Non
 def test_names_that_stand_in_the_first_line_are_a_header_even_when_they_are_numbers(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("client,2023,2024\na1,5,6\na2,7,8\n")
     assert len(read(tmp_path / "a.csv", "client", "2023", "2024")) == 2
+
+
+def lines(path: Path, header: str, cells: Iterable[str]) -> Path:
+    path.write_text("\n".join([header, *cells]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_signs_beside_a_number_say_nothing_of_its_size(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "a.csv",
+        "tenge;dollars;share;loss;rouble",
+        (f"{n} 200,50 ₸;$1,{n:03d}.50;{n},5 %;\u2212{n},5;1.{n:03d},5\u00a0₽" for n in range(1, 40)),
+    )
+    frame = read(path)
+    assert frame.iloc[2].tolist() == [3200.5, 1003.5, 3.5, -3.5, 1003.5]
+
+
+def test_years_of_two_digits_are_those_from_1930_to_2029(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.csv", "n;born;paid", (f"{n};05.04.{30 + n};{n % 12 + 1}/28/{n % 30:02d} 10:15" for n in range(60)))
+    frame = read(path)
+    assert frame["born"].dt.year.tolist() == [1930 + n for n in range(60)]
+    assert frame["paid"].iloc[29] == pd.Timestamp("2029-06-28 10:15")
+
+
+def test_dates_in_apostrophes_as_the_bank_s_exports_have_them_are_dates(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.csv", "n;at", (f"{n};'2025-01-{n:02d} 16:32:02.000'" for n in range(1, 29)))
+    assert read(path)["at"].iloc[4] == pd.Timestamp("2025-01-05 16:32:02")
+
+
+def test_cells_of_blanks_and_errors_of_a_spreadsheet_are_missing(tmp_path: Path) -> None:
+    odd = ["   ", "\u00a0", "#N/A", "#ДЕЛ/0!", "н/д", "—"]
+    path = lines(tmp_path / "a.csv", "n;number;text", (f"{n};{odd[n % 6] if n % 2 else n};{odd[n % 6]}" for n in range(60)))
+    with open_table(path) as table:
+        assert [(column.kind, column.given) for column in table.columns] == [("number", 60), ("number", 30), ("number", 0)]
+        assert table.notes() == []
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_header_that_comes_again_is_no_row_and_is_told(words: bool, tmp_path: Path) -> None:
+    rows = [f"{'abc'[n % 3]};{'да' if words else n};{'xy'[n % 2]}" for n in range(30)]
+    path = lines(tmp_path / "a.csv", "city;sum;class", [*rows[:10], "city;sum;class", *rows[10:], "city ; sum;class"])
+    with open_table(path) as table:
+        assert table.notes() == ["2 rows repeat the header and are left out"]
+        assert (table.rows, len(table.frame())) == (30, 30)
+        assert [column.kind for column in table.columns] == ["text", "text" if words else "number", "text"]
+
+
+def test_a_column_that_is_text_only_since_its_cells_differ_is_told(tmp_path: Path) -> None:
+    days = (f"2025-01-{n:02d}" if n % 2 else f"{n:02d}.01.2025" for n in range(1, 29))
+    path = lines(tmp_path / "a.csv", "rate;day;flat", (f"{n if n % 8 else 'many'};{day};{n}a" for n, day in enumerate(days, 1)))
+    with open_table(path) as table:
+        assert table.notes() == [
+            "column rate is read as text: 25 of 28 cells are numbers written alike, a column of numbers has 98%: write the "
+            "others like them, or empty them",
+            "column day is read as text: 14 of 28 cells are dates written alike, a column of dates has 98%: write the others "
+            "like them, or empty them",
+        ]
+
+
+def test_blanks_around_the_names_of_a_parquet_file_are_none_of_them(tmp_path: Path) -> None:
+    pd.DataFrame({" left ": ["a", "b"], "sum": [1.0, 2.0]}).to_parquet(tmp_path / "a.parquet")
+    assert list(read(tmp_path / "a.parquet").columns) == ["left", "sum"]
+
+
+def test_a_wide_table_is_learned_by_expressions_for_all_columns_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    aggregate = duckdb.DuckDBPyRelation.aggregate
+    monkeypatch.setattr(
+        duckdb.DuckDBPyRelation, "aggregate", lambda self, text, *group: (asked.append(text), aggregate(self, text, *group))[1]
+    )
+    names = [f"c{n}" for n in range(300)]
+    read(lines(tmp_path / "a.csv", ";".join(names), [";".join("1 000,5" for _ in names)] * 3))
+    assert 0 < sum(map(len, asked)) < 10_000
 
 
 def zipped(path: Path) -> None:

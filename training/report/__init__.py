@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.columns import FeatureColumn
+from features.wording import plural
 from training.fairness import GroupFigures
 from training.report import groups
 from training.report.amounts import amounts, intervals
@@ -16,7 +17,7 @@ from training.report.origins import data, search
 from training.report.page import Document, render
 from training.report.probabilities import decisions, probabilities
 from training.report.standing import quality
-from training.report.words import count, number, percent, plural, ratio, signed, span
+from training.report.words import count, number, percent, ratio, signed, span
 from training.task import TrainingTask
 from training.thresholds import CostMatrix
 
@@ -74,8 +75,9 @@ def _summary(evidence: Evidence) -> str:
     trained_at = str(metadata.get("trained_at", ""))[:16].replace("T", " ")
     families = sorted({member.family for output in evidence.scorer.outputs_ for member in output.members})
     return (
-        f"Predicts the {_NOUNS[evidence.task.kind]} of {', '.join(evidence.task.outputs)} from {len(evidence.task.features)} "
-        f"features with {', '.join(families)}; trained {trained_at} UTC, seed {evidence.seed}."
+        f"Predicts the {_NOUNS[evidence.task.kind]} of {evidence.task.predicts} from "
+        f"{plural(len(evidence.task.features), 'feature')} with {', '.join(families)}; trained {trained_at} "
+        f"UTC, seed {evidence.seed}."
     )
 
 

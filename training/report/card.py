@@ -1,10 +1,12 @@
 """The model card: what a version is, in Markdown short enough for the registry's description."""
 
+from features.wording import plural
 from training.fairness import GroupFigures
 from training.report import groups
 from training.report.evidence import Evidence
 from training.report.standing import against_champion, as_sent
 from training.report.words import count, estimate, number, percent
+from training.task import TrainingTask
 
 LONGEST = 5000
 """Characters that MLflow's registry keeps of a version's description."""
@@ -39,7 +41,7 @@ def model_card(evidence: Evidence, fairness: list[GroupFigures], version: str) -
     task = evidence.task
     parts = [
         f"# {task.name} version {version}",
-        _PURPOSES.get(task.name, f"Predicts {', '.join(task.outputs)}."),
+        _PURPOSES.get(task.name, f"Predicts {task.predicts}."),
         f"## Quality\n{_quality(evidence)}",
         f"## Fairness\n{groups.summary(evidence, fairness)}{_broken(evidence, fairness)}",
         f"## Data\n{_data(evidence)}",
@@ -87,16 +89,19 @@ def _data(evidence: Evidence) -> str:
         versions = f"`{task.table['file']}` (SHA-256 `{task.table['sha256'][:12]}…`)"
     families = sorted({member.family for spec in evidence.scorer.outputs_ for member in spec.members})
     order = f"in order of `{task.time}`" if task.time else "at random"
-    suspects = [
-        one["column"] for one in task.table.get("suspects", ()) if one["column"] in task.features and one["why"] != "constant"
-    ]
-    looked = (
-        f" Look at {', '.join(suspects)} first: each predicts almost perfectly alone, or numbers the rows." if suspects else ""
-    )
     return (
-        f"{len(task.features)} features from {versions}. Rows, cut {order}: "
-        f"{', '.join(f'{name} {count(size)}' for name, size in rows.items())}. Model: {', '.join(families)}.{looked}"
+        f"{plural(len(task.features), 'feature')} from {versions}. Rows, cut {order}: "
+        f"{', '.join(f'{name} {count(size)}' for name, size in rows.items())}. Model: {', '.join(families)}.{_to_look_at(task)}"
     )
+
+
+def _to_look_at(task: TrainingTask) -> str:
+    """What is suspicious among the features of a table of the user's own."""
+    used = [one for one in task.table.get("suspects", ()) if one["column"] in task.features]
+    odd = ", ".join(one["column"] for one in used if one["why"] in ("leak", "id"))
+    copies = ", ".join(f"{one['column']} is a {one['looks_like']}" for one in used if one["why"] == "copy")
+    first = f" Look at {odd} first: each predicts almost perfectly alone, or numbers the rows." if odd else ""
+    return first + (f" Said twice: {copies}." if copies else "")
 
 
 def _limits(evidence: Evidence) -> str:

@@ -18,6 +18,7 @@ from training.report.measures import RARE, calibration, gains
 
 _COLOURS = (BLUE, AMBER, GREEN, RED, INK, MUTED)
 _DEPTHS = LinearSegmentedColormap.from_list("depths", ["#b9d3e6", "#3274a8", "#123c5e"])
+_FEW_DECADES = 1000
 _SHORT = FuncFormatter(lambda value, _: _short(value))
 
 
@@ -57,6 +58,8 @@ def _calibration_curve(axes: Axes, table: pd.DataFrame, rare: bool) -> None:
         least = 0.5 * max(min(float(predicted.min()), float(observed[observed > 0].min(initial=1.0))), 1e-6)
         axes.set(xscale="log", yscale="log")
     axes.set(xlim=(least, top), ylim=(least, top))
+    if rare:
+        _decades(axes)
     axes.axline((least, least), (top, top), color=MUTED, linestyle=":", linewidth=1)
     axes.vlines(predicted, np.maximum(table["low"], least), table["high"], color=BLUE, alpha=0.35, linewidth=3)
     seen = observed > 0 if rare else observed >= 0
@@ -93,10 +96,9 @@ def predicted_and_actual(labels: np.ndarray, predictions: np.ndarray, positive: 
     cells.set_rasterized(True)
     axes.axline((low, low), (high, high), color=AMBER, linewidth=1.2, label="prediction = label")
     axes.set(xlabel="predicted", ylabel="label", xlim=(low, high), ylim=(low, high))
+    if scale == "log":
+        _decades(axes)
     for axis in (axes.xaxis, axes.yaxis):
-        if scale == "log":
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_minor_formatter(NullFormatter())
         axis.set_major_formatter(_SHORT)
     axes.legend(loc="upper left")
     return figure
@@ -193,6 +195,14 @@ def trials(validation: pd.DataFrame, title: str) -> Figure:
     axes.yaxis.set_major_formatter(_SHORT)
     axes.legend(loc="best")
     return figure
+
+
+def _decades(axes: Axes) -> None:
+    """Labels at the powers of ten, over few of them also at 2 and 5; matplotlib's own would need its markup."""
+    low, high = axes.get_xlim()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _FEW_DECADES * low else (1,)))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _range(low: float, high: float) -> str:

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#6b7683", "#d8dde3", "#fefefd"
@@ -21,6 +22,8 @@ BLUE, AMBER, GREEN, RED = "#3274a8", "#c9802b", "#4a9467", "#b8504b"
 
 _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
 _ENLARGED = 1.6
+_DOTS = 130
+"""Dots of a PNG to the inch."""
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -42,6 +45,7 @@ _STYLE = {
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "text.color": INK,
+    "text.parse_math": False,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelsize": 8,
@@ -79,8 +83,8 @@ def picture(name: str, title: str, reading: str, draw: Callable[[], Figure]) -> 
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """The style for pictures that another library draws, which has grid lines of its own."""
-    with mpl.rc_context({**_STYLE, "axes.grid": False}):  # type: ignore[arg-type, dict-item]
+    """The style for pictures that another library draws, which has grid lines of its own and formulas in its labels."""
+    with mpl.rc_context({**_STYLE, "axes.grid": False, "text.parse_math": True}):  # type: ignore[arg-type, dict-item]
         yield
 
 
@@ -97,16 +101,18 @@ def panels(count: int, height: float = 2.9, across: int = 3) -> tuple[Figure, li
 
 
 def _png(figure: Figure) -> bytes:
-    FigureCanvasAgg(figure)
+    """Drawn by the canvas: `savefig` would lay everything out and draw it twice."""
+    figure.set_dpi(_DOTS)
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def _svg(figure: Figure) -> str:
     buffer = StringIO()
     nothing: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    figure.patch.set_facecolor("none")
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
     return inline(buffer.getvalue())
 
 

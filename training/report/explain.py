@@ -108,7 +108,7 @@ def waterfall(evidence: Evidence, view: View) -> Picture:
     explanation = shap.Explanation(
         values[:-1],
         base_values=float(values[-1]),
-        data=np.array([shown(view, place, column) for column in evidence.scorer.columns_], dtype=object),
+        data=np.array([_as_it_stands(shown(view, place, column)) for column in evidence.scorer.columns_], dtype=object),
         feature_names=_titles(evidence),
     )
     png = _drawn(shap.plots.waterfall, "", explanation, max_display=SHOWN_FEATURES - 2)
@@ -129,7 +129,12 @@ def reasons_given(evidence: Evidence, judged: Judged, rows: np.ndarray, directio
 
 
 def _titles(evidence: Evidence) -> list[str]:
-    return [fill(evidence.title(name), _TITLE_WIDTH) for name in evidence.scorer.columns]
+    return [_as_it_stands(fill(evidence.title(name), _TITLE_WIDTH)) for name in evidence.scorer.columns]
+
+
+def _as_it_stands(text: str) -> str:
+    """`text` for shap, which draws with formulas: a name with dollar signs is none."""
+    return text.replace("$", r"\$")
 
 
 def _space(evidence: Evidence, view: View) -> str:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from features.wording import plural
 from training.report import explain
 from training.report.drawing import Picture
 from training.report.evidence import Evidence, Judged
 from training.report.page import Section, Table
-from training.report.words import percent, plural
+from training.report.words import percent
 
 _MOST_REASONS = 10
 _MOST_ROWS = 200

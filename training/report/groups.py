@@ -81,6 +81,8 @@ def summary(evidence: Evidence, figures: list[GroupFigures]) -> str:
         return f"Errors by group: {_spread(evidence, figures, 'wmae', relative=True)}"
     if "accuracy" in figures[0].table:
         return f"Accuracy by group: {_spread(evidence, figures, 'accuracy')}"
+    if "favourable" in figures[0].table:
+        return f"No two groups of {FEWEST} rows can be compared by how often they are favoured."
     return "No decision threshold is stored, so groups are compared by calibration alone."
 
 

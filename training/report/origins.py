@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from features.wording import plural
 from training.report import charts
 from training.report.drawing import Picture, picture
 from training.report.evidence import Evidence
 from training.report.page import Section, Table
-from training.report.words import count, number, plural, ratio
+from training.report.words import count, number, ratio
 
 MOST_TRIALS = 20
 _TEXTS = ("family", "state", "parameters")
@@ -25,7 +26,8 @@ def data(evidence: Evidence) -> Section:
         blocks.append(Table(("table", "version"), [[name, str(version)] for name, version in sorted(task.lake_versions.items())]))
     order = f"in order of {task.time}" if task.time else "at random"
     apart = f", all rows with one {task.group} on the same side" if task.group else ""
-    text = f"{len(task.features)} features; rows were cut {order}{apart}. Same table versions, settings and seed: same model."
+    features = plural(len(task.features), "feature")
+    text = f"{features}; rows were cut {order}{apart}. Same table versions, settings and seed: same model."
     return Section("Data", text, blocks)
 
 
@@ -44,7 +46,7 @@ def _own_table(evidence: Evidence) -> list[Table]:
     found = [Table(("what", "value"), [list(fact) for fact in facts], 2, "The table")]
     if form["suspects"]:
         rows = [
-            [one["column"], one["why"], "used" if one["column"] in task.features else "left out", number(one["score"])]
+            [one["column"], one["looks_like"], "used" if one["column"] in task.features else "left out", number(one["score"])]
             for one in form["suspects"]
         ]
         found.append(Table(("column", "looks like", "and is", "alone it scores"), rows, 3, "Columns to look at"))

@@ -1,11 +1,12 @@
 """The chapter on quality: the task's metric with its interval, against the naive baseline and the champion."""
 
+from features.wording import plural
 from registry.rivalry import Rivalry
 from training.report import charts
 from training.report.drawing import picture
 from training.report.evidence import Evidence, Judged
 from training.report.page import Section, Table
-from training.report.words import count, estimate, number, plural, signed, span
+from training.report.words import count, estimate, number, signed, span
 
 
 def quality(evidence: Evidence) -> Section:

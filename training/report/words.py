@@ -62,8 +62,3 @@ def estimate(value: Estimate) -> str:
     if value.interval is None:
         return number(value.value)
     return f"{number(value.value)} ({span(*value.interval)})"
-
-
-def plural(rows: float, one: str) -> str:
-    """`3 rows`, `1 row`."""
-    return f"{count(rows)} {one}" if rows == 1 else f"{count(rows)} {one}s"
