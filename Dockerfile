@@ -14,4 +14,6 @@ RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-h
 COPY . .
 
 ENV PYTHONPATH=/opora PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 OPORA_VAR=/opora/var
+# Prefect unpacks its pages when it starts: beside its code, unless told otherwise, where this user may not write.
+ENV PREFECT_SERVER_UI_STATIC_DIRECTORY=/opora/var/prefect/ui
 USER opora

@@ -29,14 +29,14 @@ export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR := false
 export OMP_WAIT_POLICY := PASSIVE
 
 SERVICES := prefect mlflow evidently consent income prescoring recommendation fraud flows
-PACKAGES := settings.py chain.py clock.py database.py identifiers.py edge features simulator registry training monitoring bentos consent_api flows scenarios bench
+PACKAGES := settings chain.py clock.py database.py identifiers.py edge features simulator registry training monitoring bentos consent_api flows scenarios bench
 
-.PHONY: up serve pipeline ingest train score reproduce loop rollback ledger delete-version push labels scenario backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-serving bench-consent bench-aggregates bench-monitoring lock clean
+.PHONY: up serve pipeline ingest train score reproduce loop rollback ledger delete-version push labels scenario backfill scoring-key prescoring-worker token key test fast-test fmt lint types imports bench bench-training bench-serving bench-consent bench-aggregates bench-monitoring lock clean free-ports
 
-up: $(VENV)/.runtime | $(PREFECT_HOME) ## the whole bank: data, models, services, addresses; Ctrl-C stops it
+up: free-ports | $(PREFECT_HOME) ## the whole bank: data, models, services, addresses; Ctrl-C stops it
 	@python -m settings && exec honcho start
 
-serve: $(VENV)/.runtime | $(PREFECT_HOME) ## the services only, over what the pipeline has left
+serve: free-ports | $(PREFECT_HOME) ## the services only, over what the pipeline has left
 	@python -m settings && exec honcho start $(SERVICES)
 
 pipeline: $(VENV)/.runtime | $(PREFECT_HOME) ## the main job once; its status is the exit status
@@ -143,14 +143,18 @@ lock: ## resolve requirements.in and requirements-dev.in anew (needs uv)
 clean: ## removes everything that running has written, never the sources
 	@rm -rf "$(OPORA_VAR)" .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
 
+free-ports: $(VENV)/.runtime
+	@python -m flows.ports
+
 # Prefect makes its own folder but not the one above it.
 $(PREFECT_HOME):
 	@mkdir -p "$@"
 
-# --no-deps: the lock is the whole closure, every file checked against its hash.
+# --no-deps: the lock is the whole closure, every file checked against its hash. An environment without pip is what a Debian without
+# python3-venv, or a Ctrl-C, leaves behind.
 $(VENV)/.runtime: requirements.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Opora needs Python 3.11 or newer: set PYTHON=/path/to/python3.11")'
-	@test -x "$(VENV)/bin/python" || "$(PYTHON)" -m venv "$(VENV)"
+	@"$(VENV)/bin/python" -m pip --version > /dev/null 2>&1 || "$(PYTHON)" -m venv --clear "$(VENV)"
 	@echo "Installing the locked packages into .venv (once, some minutes) ..."
 	@"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch "$@"

@@ -13,6 +13,11 @@ from flows.command import Command
 def main(arguments: list[str]) -> int:
     """Run the pipeline on the running Prefect server, if there is one, and print what it left; returns the exit status."""
     use_running_server()
+    return run(arguments)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the pipeline on the Prefect server that this process goes by, and print what it left; returns the exit status."""
     from flows.pipeline import PipelineRequest, pipeline  # Prefect reads the server's address when it is imported
 
     parser = argparse.ArgumentParser(prog="make pipeline", description=__doc__)

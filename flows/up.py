@@ -18,7 +18,7 @@ def main() -> int:
     if not wait_for_prefect(STARTING):
         print(f"This bank's Prefect server did not start within {STARTING:.0f} s: see its lines above.", flush=True)
         return 1
-    status = run_pipeline.main([])
+    status = run_pipeline.run([])
     if status:
         return status
     missing = wait_for(ADDRESSES, STARTING, _waiting)

@@ -96,14 +96,16 @@ def _copy_whole(source: Path, database: Path) -> None:
 @pytest.fixture(scope="module")
 def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server that the flows of this process run on; gives its address."""
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.testing import utilities
 
     folder = tmp_path_factory.mktemp("prefect")
     shutil.copy(prefect_database, folder / "prefect-test.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utilities, "mkdtemp", lambda: str(folder))
-        with utilities.prefect_test_harness(server_startup_timeout=300):
+        # Without signs of life no run of this process waits, up to a second, for the thread that gives them.
+        silent = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+        with utilities.prefect_test_harness(server_startup_timeout=300), silent:
             yield str(PREFECT_API_URL.value())
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from prefect.settings import Settings as PrefectSettings
 
 from flows.addresses import ADDRESSES
 from settings import Settings
@@ -218,10 +219,17 @@ def test_the_image_installs_the_lock_with_hashes_and_runs_without_privileges() -
     assert all(SERVICES[name]["cap_drop"] == ["ALL"] for name in OURS)
 
 
+def test_prefect_unpacks_its_pages_where_the_user_of_the_image_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, place = re.findall(r"^ENV (\w+UI_STATIC\w+)=(.*)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)[0]
+    assert Path(place).is_relative_to(VAR)
+    monkeypatch.setenv(name, place)
+    assert PrefectSettings().server.ui.static_directory == place
+
+
 def test_the_image_holds_every_package_that_runs_and_no_secret_data_or_test() -> None:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "bench", "scenarios"}
     assert "*" in lines
-    assert packages | {"settings.py", "chain.py", "clock.py", "database.py", "identifiers.py", "requirements.lock"} <= let_in
+    assert packages | {"chain.py", "clock.py", "database.py", "identifiers.py", "requirements.lock"} <= let_in
     assert not let_in & {".env", "var", "tests", ".git", ".venv"}

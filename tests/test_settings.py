@@ -33,6 +33,49 @@ def test_a_misspelt_variable_is_refused_by_name_with_the_one_that_was_meant(
     assert SECRET not in str(refused.value)
 
 
+def links(service: str, address: str) -> dict[str, str]:
+    """What Kubernetes tells every container about a service, by the beginning of the variables' names."""
+    url = f"tcp://[{address}]:3004" if ":" in address else f"tcp://{address}:3004"
+    return {
+        f"{service}_SERVICE_HOST": address,
+        f"{service}_SERVICE_PORT": "3004",
+        f"{service}_SERVICE_PORT_HTTP_API": "3004",
+        f"{service}_PORT": url,
+        f"{service}_PORT_3004_TCP": url,
+        f"{service}_PORT_3004_TCP_PROTO": "tcp",
+        f"{service}_PORT_3004_TCP_PORT": "3004",
+        f"{service}_PORT_3004_TCP_ADDR": address,
+    }
+
+
+@pytest.mark.parametrize("service", ["OPORA", "OPORA_FRAUD", "OPORA_SELF_SERVICE"])
+@pytest.mark.parametrize("address", ["10.96.0.12", "fd00:10:96::c"])
+def test_what_kubernetes_tells_of_services_named_opora_is_left_alone(
+    service: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in links(service, address).items():
+        monkeypatch.setenv(name, value)
+    Settings()
+    monkeypatch.setenv("OPORA_KEY_PEPER", SECRET)
+    with pytest.raises(UnknownSetting, match="^OPORA_KEY_PEPER is no setting, the nearest is OPORA_KEY_PEPPER:"):
+        Settings()
+
+
+@pytest.mark.parametrize("there", [{}, links("OPORA_FRAUD", "10.96.0.12")], ids=["no service", "a service"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OPORA_FRAUD_PORT", "3004"), ("OPORA_FRAUD_SERVICE_HOST", "fraud.bank.example"), ("OPORA_PRESCORING_SERVICE_PORT", "3002")],
+)
+def test_a_person_who_writes_such_a_variable_is_told_that_it_has_no_effect(
+    name: str, value: str, there: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for link, told in there.items():
+        monkeypatch.setenv(link, told)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UnknownSetting, match=f"^{name} is no setting"):
+        Settings()
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("OPORA_API_KEYS", f'"{SECRET}"'), ("OPORA_API_KEYS", SECRET), ("OPORA_BODY_LIMIT", SECRET)]
 )

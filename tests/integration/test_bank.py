@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,8 +31,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     var = tmp_path_factory.mktemp("bank")
+    (var / "prefect").mkdir()
+    shutil.copy(prefect_database, var / "prefect")
     environment = {**os.environ, "OPORA_VAR": str(var), "PREFECT_HOME": str(var / "prefect"), "PYTHONPATH": str(ROOT)}
     environment["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"  # as make exports it
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
