@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
+import numpy as np
+
 from registry import models
 from registry.bootstrap import Comparison, Undefined
 from registry.candidate import Candidate, Unservable, admitted, load_candidate, predicted
@@ -54,7 +56,8 @@ def judge(use_case: str, version: str, holdout: Holdout, margin: float = MARGIN,
     The rule, where d is how much better the challenger's metric is than the champion's on the same rows, and low the lower end
     of d's two-sided 90 % paired bootstrap interval, so that each conclusion errs in 5 % of cases:
 
-    1. The challenger has to serve (`registry.admission`), and its own interval has to lie wholly beyond the naive baseline.
+    1. The challenger has to serve (`registry.admission`), and its own interval has to lie wholly beyond the naive baseline (of
+       PR-AUC that of its advantage, since chance reaches more in draws with more cases).
     2. Without a champion that can be loaded and scored, that is enough.
     3. An output of several that is worse by more than m beyond chance (`registry.rivalry`) is a refusal, whatever the average.
     4. low > 0: it is better; promote.
@@ -73,7 +76,7 @@ def judge(use_case: str, version: str, holdout: Holdout, margin: float = MARGIN,
         verdict = replace(verdict, challenger=holdout.score(predictions), interval=holdout.interval(predictions))
     except (Unservable, Undefined) as error:
         return replace(verdict, reason=f"refused: version {version} cannot be served or judged: {error}")
-    if not _beats_baseline(verdict, holdout):
+    if not _beats_baseline(verdict, holdout, predictions):
         return replace(verdict, reason=f"refused: {_own(verdict, holdout)} does not beat the naive baseline {_baseline(verdict)}")
     if verdict.champion_version is None:
         reason = f"promoted: {_own(verdict, holdout)} against the naive baseline {_baseline(verdict)}, and no champion yet"
@@ -147,9 +150,14 @@ def _decide(comparison: Comparison, margin: float, merits: str) -> tuple[str, st
     return "refused", f"these rows do not exclude that it is worse by more than the accepted {figure(margin)}"
 
 
-def _beats_baseline(verdict: Verdict, holdout: Holdout) -> bool:
-    bounds = (verdict.challenger, *(verdict.interval or ()))
-    return all(holdout.figure.better(bound, verdict.baseline) for bound in bounds)
+def _beats_baseline(verdict: Verdict, holdout: Holdout, predictions: Predictions) -> bool:
+    if not holdout.figure.better(verdict.challenger, verdict.baseline):
+        return False
+    if holdout.metric == "pr_auc":
+        # Chance reaches the share of cases, which differs from draw to draw as the figure does: they are compared on each.
+        chance = {str(output): np.zeros(len(holdout.labels)) for output in holdout.labels.columns}
+        return holdout.compare(predictions, chance).low > holdout.baseline - holdout.score(chance)
+    return all(holdout.figure.better(bound, verdict.baseline) for bound in verdict.interval or ())
 
 
 def _own(verdict: Verdict, holdout: Holdout) -> str:

@@ -160,7 +160,7 @@ def test_p31_a_body_that_comes_drop_by_drop_is_not_waited_for(pair: Pair) -> Non
 def test_p31_one_partners_429_leaves_another_partner_unharmed(pair: Pair) -> None:
     service, refused, ended = pair.services[1], [], threading.Event()
     loud = [
-        {"X-API-Key": pair.keyring.issue("partner", "jolda-travel", now())} for _ in range(3)
+        {"X-API-Key": pair.keyring.issue("partner", "jolda-travel", now())} for _ in range(6)
     ]  # keys do not multiply its rate
     quiet = {"X-API-Key": pair.keyring.issue("partner", "dala-market", now())}
 
