@@ -21,8 +21,11 @@ def density_ratio(known: np.ndarray, window: np.ndarray, seed: int) -> np.ndarra
     """Weights of the rows of `known` (rows, features) that make them look like those of `window`; mean 1, at most 10.
 
     A classifier tells the samples apart, each half of the rows judged by the one learned on the other half; its odds are the
-    ratio of the densities. Source: Bickel, Brückner, Scheffer, Discriminative Learning under Covariate Shift (2009).
+    ratio of the densities. Without features the samples look alike. Source: Bickel, Brückner, Scheffer, Discriminative Learning
+    under Covariate Shift (2009).
     """
+    if not known.shape[1]:
+        return np.ones(len(known))
     rows = np.vstack([known, window])
     side = np.r_[np.zeros(len(known)), np.ones(len(window))]
     half = np.random.default_rng(seed).permutation(len(rows)) % 2

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitoring.density import density_ratio
-from monitoring.recalibration import Recalibration, recalibrate
+from monitoring.map_draws import drawn_probabilities
+from monitoring.recalibration import recalibrate
 from registry.metrics import Metric
 from registry.resampling import reweighted
 
@@ -20,8 +21,6 @@ FEWEST_PER_CLASS = 20
 FEWEST_ROWS = 30
 LEVELS = (0.05, 0.95)
 _DRAWS = 200
-_PERIODS = 8
-"""Stretches of time that labelled rows are cut into."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Rows:
     """Scores as an estimator takes them; those with labels in order of time, where they have an order.
 
     Attributes:
-        matrix: encoded features, shape (rows, features), NaN = missing.
+        matrix: encoded features that the rows are compared by, shape (rows, features), NaN = missing.
         predictions: by output, shape (rows,).
         labels: by output, NaN = none; empty for a window without labels.
         clients: a number from 0 for each row's client, shape (rows,).
@@ -77,11 +76,10 @@ def expected_metric(metric: Metric, name: str, known: Rows, window: Rows, seed: 
     uniform = rng.random((_DRAWS, int(window.clients.max()) + 1))[:, window.clients]
     drawn = []
     for output, stated in window.predictions.items():
-        fitted = _map(known, output, weights)
+        learned, truth, labelled = _labelled(known, output)
         score = _both_ways(metric, stated)
-        maps = fitted.draws(stated, _DRAWS, rng)
-        labels = (chance < probability for chance, probability in zip(uniform, maps, strict=True))
-        drawn.append([score(truth) for truth in labels])
+        maps = drawn_probabilities(learned, truth, known.clients[labelled], weights[labelled], stated, _DRAWS, rng)
+        drawn.append([score(chance < probability) for chance, probability in zip(uniform, maps, strict=True)])
     return _estimate(name, np.mean(drawn, axis=0), rows)
 
 
@@ -115,12 +113,6 @@ def _miscalibrated(known: Rows, window: Rows) -> str:
         if found.miscalibration():
             return f"{output} is not calibrated on the newest labelled rows: {found.miscalibration()}"
     return ""
-
-
-def _map(known: Rows, output: str, weights: np.ndarray) -> Recalibration:
-    stated, labels, labelled = _labelled(known, output)
-    periods = np.arange(len(labels)) * _PERIODS // len(labels)
-    return recalibrate(stated, labels, weights[labelled], known.clients[labelled], periods=periods)
 
 
 def _labelled(known: Rows, output: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

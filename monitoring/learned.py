@@ -1,11 +1,13 @@
 """What an estimate learns from: matured labelled scores of a version, or the labelled sample of its holdout."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
+from features.sets import of_course
 from monitoring.amounts import enough
 from monitoring.error_model import Amounts
 from monitoring.estimation import Rows, learnable
@@ -65,6 +67,16 @@ def amounts_of(scorer: Scorer, frame: pd.DataFrame, predictions: np.ndarray, lab
     low, high = scorer.interval(output, features)
     months = (ts.year * 12 + ts.month).to_numpy()
     return Amounts(encode(features, scorer.columns_), predictions, low, high, labels, clients_of(frame), months)
+
+
+def without_calendar(use_case: str, scorer: Scorer, rows: Rows) -> Rows:
+    """The rows, compared with those of another time by what time alone does not move.
+
+    By the weekday or by how long ago the first payment was any two times can be told apart, so that hardly a row of the one would
+    pass for one of the other. Of a table of one's own it is not known which columns do so: all stay.
+    """
+    moved = of_course(use_case, "grows") | of_course(use_case, "cycles")
+    return replace(rows, matrix=rows.matrix[:, [column.name not in moved for column in scorer.columns_]])
 
 
 def clients_of(frame: pd.DataFrame) -> np.ndarray:

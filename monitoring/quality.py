@@ -13,7 +13,7 @@ from monitoring.amounts import expected_error
 from monitoring.borne_out import borne_out
 from monitoring.draining import reading
 from monitoring.estimation import Estimated, NotEstimable, Rows, expected_metric
-from monitoring.learned import amounts_of, clients_of, learned_amounts, learned_from
+from monitoring.learned import amounts_of, clients_of, learned_amounts, learned_from, without_calendar
 from monitoring.maturity import maturity
 from monitoring.outcomes import Outcomes, features_of_rows, labelled
 from monitoring.rows import JOURNAL, OK
@@ -88,7 +88,10 @@ def estimated(
         return _UNLABELLED if learned is None else expected_error(metric, learned, asked, config.seed)
     known = learned_from(engine, use_case, version, scorer, matured)
     rows = Rows(encode(features_of_rows(window), scorer.columns_), predictions, {}, clients_of(window))
-    return _UNLABELLED if known is None else expected_metric(METRICS[metric], metric, known, rows, config.seed)
+    if known is None:
+        return _UNLABELLED
+    known, rows = (without_calendar(use_case, scorer, part) for part in (known, rows))
+    return expected_metric(METRICS[metric], metric, known, rows, config.seed)
 
 
 def scored_since(engine: Engine, use_case: str, version: str, moment: datetime) -> bool:

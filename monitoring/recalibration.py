@@ -1,6 +1,5 @@
 """How far probabilities can be believed: a smooth map from stated to observed ones, with its uncertainty."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy.special import expit, logit
 from scipy.stats import chi2
 
 _STEPS = 25
+_CLOSE = 1e-4  # a step is about the square of the one before, so that what is left is far less
 _RIDGE = 0.05  # holds on to the identity where there are few rows or one class only
 _LEVEL = 0.01
 _FAR = 0.25
@@ -24,33 +24,31 @@ class Recalibration:
 
     Attributes:
         theta: (slope, intercept, bend, …); (1, 0, 0, …) for calibrated probabilities.
-        covariance: of theta, by the sandwich estimator, so that weights, clients and periods are accounted for.
+        covariance: of theta, by the sandwich estimator, so that weights and clients are accounted for.
         knots: where the bends are, in logits.
         ratio: mean stated / mean observed probability.
-        freedom: degrees of freedom of the covariance; infinite where no periods were told.
     """
 
     theta: np.ndarray
     covariance: np.ndarray
     knots: np.ndarray
     ratio: float
-    freedom: float = np.inf
 
-    def draws(self, probabilities: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """What the stated probabilities could mean, by maps as likely as the labelled rows allow."""
-        design = _design(probabilities, self.knots)
-        off = rng.multivariate_normal(np.zeros(len(self.theta)), self.covariance, size=count, method="cholesky")
-        if np.isfinite(self.freedom):
-            off /= np.sqrt(rng.chisquare(self.freedom, size=(count, 1)) / self.freedom)  # Student's t in several dimensions
-        for theta in self.theta + off:
-            yield expit(design @ theta)
+    def refitted(self, probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Theta for each of several weightings of the labelled rows, shape (weightings, parameters).
+
+        Args:
+            probabilities, labels: shape (rows,), as the map was fitted on them.
+            weights: shape (weightings, rows).
+        """
+        return _newton(design_of(probabilities, self.knots), labels, weights, self.theta)
 
     def miscalibration(self) -> str:
         """In words why the probabilities cannot be believed; empty when they can.
 
         They must be off beyond chance (Wald test at 1 %), and far: slope or mean by more than a quarter.
         """
-        off = self.theta - _identity(self.knots)
+        off = self.theta - _identity(len(self.theta))
         chance = float(chi2.sf(off @ np.linalg.solve(self.covariance, off), len(off)))
         if chance >= _LEVEL or max(abs(self.theta[0] - 1), abs(np.log(self.ratio)) if self.ratio > 0 else np.inf) <= _FAR:
             return ""
@@ -58,70 +56,56 @@ class Recalibration:
 
 
 def recalibrate(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    weights: np.ndarray,
-    clients: np.ndarray,
-    bends: bool = True,
-    periods: np.ndarray | None = None,
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, clients: np.ndarray, bends: bool = True
 ) -> Recalibration:
     """Fit the map on rows with labels 0 and 1; arrays of shape (rows,). Without `bends` it is a straight line of logits.
 
     Rows of one of the `clients`, numbers from 0, go together in the covariance: a stranger in an account makes all its payments.
-    So do the rows of one of the `periods`, long stretches of time, numbers from 0, where they show more than the clients do: one
-    campaign strikes many clients, and while it lasts the probabilities of all of them are off to one side. A few periods do not
-    give their covariance exactly, which `freedom` says.
-    Source: Bester, Conley, Hansen, Inference with Dependent Data Using Cluster Covariance Estimators (2011).
     """
     logits = _logit(probabilities)
     knots = np.unique(np.quantile(logits[labels == 1], _KNOTS)) if bends and (labels == 1).any() else np.empty(0)
-    design = _design(probabilities, knots)
-    identity = _identity(knots)
-    ridge = np.diag([_RIDGE, _RIDGE, *[_BEND_RIDGE] * len(knots)])
-    theta = identity.copy()
-    for _ in range(_STEPS):
-        stated = expit(design @ theta)
-        hessian = (design * (weights * stated * (1 - stated))[:, None]).T @ design + ridge
-        step = np.linalg.solve(hessian, design.T @ (weights * (labels - stated)) - ridge @ (theta - identity))
-        theta = theta + np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-8:
-            break
-    residuals = design * (weights * (labels - expit(design @ theta)))[:, None]
-    inverse, freedom = np.linalg.inv(hessian), np.inf
-    covariance = inverse @ _squares(residuals, clients) @ inverse + 1e-10 * np.eye(len(theta))
-    if periods is not None:
-        freedom = float(periods.max())
-        among = inverse @ _squares(residuals, periods) @ inverse * (freedom + 1) / freedom
-        covariance = _at_least(covariance, among)
+    design = design_of(probabilities, knots)
+    (theta,) = _newton(design, labels, weights[None], _identity(design.shape[1]))
+    stated = expit(design @ theta)
+    inverse = np.linalg.inv((design * (weights * stated * (1 - stated))[:, None]).T @ design + _ridge(len(theta)))
+    sums = np.zeros((int(clients.max()) + 1, len(theta)))
+    np.add.at(sums, clients, design * (weights * (labels - stated))[:, None])
+    covariance = inverse @ (sums.T @ sums) @ inverse + 1e-10 * np.eye(len(theta))
     observed = float(np.average(labels, weights=weights))
     ratio = float(np.average(probabilities, weights=weights)) / observed if observed > 0 else np.inf
-    return Recalibration(theta, covariance, knots, ratio, freedom)
+    return Recalibration(theta, covariance, knots, ratio)
 
 
-def _squares(residuals: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Sum over the groups, numbers from 0, of the squared sums of their residuals; shape (parameters, parameters)."""
-    sums = np.zeros((int(groups.max()) + 1, residuals.shape[1]))
-    np.add.at(sums, groups, residuals)
-    return np.asarray(sums.T @ sums)
-
-
-def _at_least(least: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The covariance `least`, raised to `other` in the directions in which that is the greater one."""
-    root = np.linalg.cholesky(least)
-    inverse = np.linalg.inv(root)
-    values, vectors = np.linalg.eigh(inverse @ other @ inverse.T)
-    axes = root @ vectors
-    return np.asarray((axes * np.maximum(values, 1)) @ axes.T)
-
-
-def _identity(knots: np.ndarray) -> np.ndarray:
-    return np.asarray(np.r_[1.0, np.zeros(1 + len(knots))])
-
-
-def _design(probabilities: np.ndarray, knots: np.ndarray) -> np.ndarray:
+def design_of(probabilities: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """What maps are linear in, shape (rows, parameters): logit(observed) = design @ theta."""
     logits = _logit(probabilities)
     bends = np.maximum(logits[:, None] - knots, 0.0)
     return np.column_stack([logits, np.ones(len(logits)), bends])
+
+
+def _newton(design: np.ndarray, labels: np.ndarray, weights: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Theta by Newton's method for each weighting, all from the same start; weights (weightings, rows)."""
+    parameters = design.shape[1]
+    identity, ridge = _identity(parameters), _ridge(parameters)
+    squares = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+    theta = np.tile(start, (len(weights), 1))
+    for _ in range(_STEPS):
+        stated = expit(theta @ design.T)
+        hessian = ((weights * stated * (1 - stated)) @ squares).reshape(-1, parameters, parameters) + ridge
+        gradient = (weights * (labels - stated)) @ design - (theta - identity) @ ridge
+        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+        theta = theta + np.clip(step, -1, 1)
+        if np.abs(step).max() < _CLOSE:
+            break
+    return theta
+
+
+def _identity(parameters: int) -> np.ndarray:
+    return np.asarray(np.r_[1.0, np.zeros(parameters - 1)])
+
+
+def _ridge(parameters: int) -> np.ndarray:
+    return np.diag([_RIDGE, _RIDGE, *[_BEND_RIDGE] * (parameters - 2)])
 
 
 def _logit(probabilities: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from monitoring.quality import realised, scores_of
 from monitoring.rows import open_journal
 from monitoring.standing import record_told
 from monitoring.surges import Surge
+from registry.encoding import ModelColumn
 from registry.scorer import Scorer
 from settings import Settings
 from tests.monitoring.frauds import CONFIG, MONTH, NOW, drawn, expected, journalled, scorer
@@ -59,6 +60,14 @@ def test_probabilities_that_newest_labels_contradict_are_not_estimable(engine: E
     assert "not calibrated" in found.reason
     record_estimate(engine, "fraud", "3", NOW - MONTH, NOW, found)
     assert coverage(engine, "fraud").judged == 0
+
+
+def test_a_column_that_time_alone_moves_changes_no_estimate(engine: Engine) -> None:
+    journalled(engine, NOW - MONTH, 2)
+    plain, days = scorer(), np.arange(2000) % 7
+    columns = *plain.columns_, ModelColumn("weekday")
+    dated = replace(plain, columns_=columns, reference=plain.reference.assign(weekday=days))
+    assert expected(engine, dated) == expected(engine, plain)
 
 
 def test_labels_that_came_before_their_time_teach_nothing(engine: Engine) -> None:

@@ -3,11 +3,17 @@
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from monitoring.density import density_ratio
 from monitoring.estimation import Estimated, NotEstimable, Rows, expected_metric
+from monitoring.learned import without_calendar
+from monitoring.map_draws import row_weights
 from monitoring.recalibration import recalibrate
+from registry.encoding import ModelColumn, encode
 from registry.metrics import METRICS
+from registry.scorer import Scorer
 
 WINDOWS = int(os.environ.get("OPORA_TEST_WINDOWS", "25"))
 """Simulated windows of each metric; the full count is 100."""
@@ -63,34 +69,73 @@ def test_many_rows_of_one_client_tell_no_more_than_one_of_them() -> None:
     np.testing.assert_allclose(np.diag(others.covariance), np.diag(once.covariance) / 5, rtol=0.05)
 
 
-def struck(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stated probabilities and labels of eight periods; in each a campaign of its own makes fraud more or less frequent."""
-    logits, periods = rng.normal(-2, 1, 2000), np.arange(2000) * 8 // 2000
-    came = rng.random(2000) < 1 / (1 + np.exp(-logits - rng.normal(0, 0.6, 8)[periods]))
-    return 1 / (1 + np.exp(-logits)), came.astype(float), periods
+def test_the_weight_of_a_period_varies_more_the_shorter_the_window_is_while_a_client_has_one_of_its_own() -> None:
+    rng, rows = np.random.default_rng(6), 800
+    clients = np.arange(rows) // 2
+    for ahead, times in ((100 * rows, 1), (rows // 4, 5)):  # variance of a period's weight
+        weights = row_weights(clients, ahead, 2000, rng)
+        assert weights.mean(axis=1) == pytest.approx(1)
+        np.testing.assert_array_equal(weights[:, ::2], weights[:, 1::2])
+        first = weights[:, : rows // 8].mean(axis=1)  # eight times a beta variable: the share of one of eight gamma variables
+        assert first.var() == pytest.approx(7 / (8 / times + 1), rel=0.15)
 
 
-def test_the_uncertainty_of_a_map_holds_that_campaigns_strike_many_clients_for_a_time() -> None:
-    rng = np.random.default_rng(6)
-    levels, alone, together = [], [], []
-    for _ in range(60):
-        stated_, labels, periods = struck(rng)
-        given = stated_, labels, np.ones(2000), np.arange(2000)
-        without, found = recalibrate(*given, bends=False), recalibrate(*given, bends=False, periods=periods)
-        np.testing.assert_array_equal(found.theta, without.theta)
-        at_mean = np.array([-2.0, 1.0])  # the level where the rows are
-        levels.append(at_mean @ found.theta)
-        alone.append(at_mean @ without.covariance @ at_mean)
-        together.append(at_mean @ found.covariance @ at_mean)
-    assert np.mean(alone) < 0.3 * np.var(levels)
-    assert 0.7 < np.mean(together) / np.var(levels) < 1.6
+def payments(stretches: int, rng: np.random.Generator) -> Rows:
+    """Stretches of time, each of 250 payments of 50 clients; in some a campaign raises the odds of all, in others none does.
+
+    A client's payments in a stretch are frauds or not together; what is stated is right in the long run.
+    """
+    rows, level = stretches * 250, np.array([-1.5, 1.5])
+    clients = np.sort(rng.integers(0, 50, (stretches, 250)) + 50 * np.arange(stretches)[:, None], axis=1).ravel()
+    evidence = 2 * rng.normal(0, 1, rows) + 4 * (rng.random(stretches * 50) < 0.2)[clients] - 5
+    came = 1 / (1 + np.exp(-evidence - rng.choice(level, stretches)[np.arange(rows) // 250]))
+    usual = (1 / (1 + np.exp(-evidence[:, None] - level))).mean(axis=1)
+    labels = (rng.random(stretches * 50)[clients] < came).astype(float)
+    return Rows(rng.normal(size=(rows, 2)), {"fraud": usual}, {"fraud": labels}, clients)
 
 
-def test_periods_without_anything_in_common_take_nothing_from_what_clients_show() -> None:
-    rows = binary(2000, 0, np.random.default_rng(8))
-    given = rows.predictions["fraud"], rows.labels["fraud"], np.ones(2000), rows.clients
-    without, found = recalibrate(*given), recalibrate(*given, periods=np.arange(2000) * 8 // 2000)
-    assert np.linalg.eigvalsh(found.covariance - without.covariance).min() > -1e-9
+def test_intervals_hold_where_frauds_come_in_campaigns() -> None:
+    rng = np.random.default_rng(7)
+    held = []
+    for number in range(55):
+        known, window = payments(12, rng), payments(1, rng)
+        found = expected_metric(METRICS["pr_auc"], "pr_auc", known, window, number)
+        if isinstance(found, Estimated):
+            truth = METRICS["pr_auc"].score(window.labels["fraud"], window.predictions["fraud"], np.ones(250))
+            held.append(found.low <= truth <= found.high)
+    print(f"{sum(held)} of {len(held)}")
+    assert len(held) >= 40
+    assert np.mean(held) >= 0.88
+
+
+def in_effect(weights: np.ndarray) -> float:
+    """Rows without weights that tell as much."""
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def dated(scorer: Scorer, begin: float, rng: np.random.Generator) -> Rows:
+    """A thousand payments within 14 days of `begin`, in days; most are of pairs who first paid soon after the history began."""
+    days = begin + rng.uniform(0, 14, 1000)
+    age = np.maximum(days - rng.exponential(5, 1000), 0) * 86_400
+    amount, weekday = rng.lognormal(9, 1, 1000), days // 1 % 7
+    frame = pd.DataFrame({"amount": amount, "pair_seconds_since_first_payment": age, "weekday": weekday})
+    return Rows(encode(frame, scorer.columns_), {}, {}, np.arange(1000))
+
+
+def test_what_time_alone_moves_does_not_starve_the_weights() -> None:
+    names = "amount", "pair_seconds_since_first_payment", "weekday"
+    scorer = Scorer(tuple(ModelColumn(name) for name in names), (), {}, {}, {}, pd.DataFrame())
+    rng = np.random.default_rng(2)
+    rows = [dated(scorer, begin, rng) for begin in (20, 30)]
+    known, window = (without_calendar("fraud", scorer, one).matrix for one in rows)
+    assert known.shape[1] == 1
+    assert in_effect(density_ratio(known, window, 1)) > 800
+    assert in_effect(density_ratio(rows[0].matrix, rows[1].matrix, 1)) < 500
+    np.testing.assert_array_equal(without_calendar("a_table_of_ones_own", scorer, rows[0]).matrix, rows[0].matrix)
+
+
+def test_rows_that_nothing_but_time_moves_weigh_alike() -> None:
+    assert density_ratio(np.empty((30, 0)), np.empty((20, 0)), 1).tolist() == [1.0] * 30
 
 
 def test_too_few_labels_scores_or_classes_are_not_estimable() -> None:
