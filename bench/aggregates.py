@@ -32,7 +32,7 @@ from consent_api.periods import Period
 from consent_api.reports import make_report, plans
 from consent_api.store import Store, open_store
 from consent_api.tables import EVENTS, RECORDS
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 from identifiers import new_ids
 from settings import Settings
 

@@ -34,8 +34,8 @@ from consent_api.reports import Source, make_report, plans
 from consent_api.store import Store, open_store
 from database import open_database
 from edge.pepper import pepper
+from features.categories import CATEGORIES
 from features.online import OnlineStore
-from features.tables import CATEGORIES
 from settings import Settings
 
 COMPANY, DATA_TYPE, PURPOSE = "dala-market", "category_spending", "market_statistics"

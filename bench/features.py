@@ -20,10 +20,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.cashflow import CASHFLOW_COLUMNS, cashflow
+from features.cashflow import cashflow
+from features.categories import CATEGORIES
+from features.code_lists import CURRENCIES, TRANSFER_TYPES, TRANSFERS_IN
+from features.columns.cashflow import CASHFLOW_COLUMNS
+from features.columns.spending import CATEGORY_COLUMNS, TOTAL_COLUMNS
 from features.raw_table import MONEY
-from features.spending import CATEGORY_COLUMNS, TOTAL_COLUMNS, spending
-from features.tables import CATEGORIES, CURRENCIES, TRANSFER_TYPES, TRANSFERS_IN
+from features.spending import spending
 from features.windows import attach
 from settings import settings
 

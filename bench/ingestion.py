@@ -21,8 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from features.categories import CATEGORIES
+from features.code_lists import CURRENCIES
 from features.lake import Lake
-from features.tables import CATEGORIES, CURRENCIES, TRANSACTIONS
+from features.tables import TRANSACTIONS
 from settings import settings
 
 ROUNDS = 3

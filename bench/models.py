@@ -9,10 +9,10 @@ import ibis
 import numpy as np
 import pandas as pd
 
+from features.code_lists import PRODUCTS
+from features.columns.payments import DESTINATION_COLUMNS
 from features.lake import Lake, open_lake
-from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
-from features.tables import PRODUCTS
 from registry.loading import LoadedModel
 from registry.metrics import METRICS, weighted_median
 from registry.models import load_champion

@@ -24,8 +24,9 @@ from consent_api.periods import Period
 from consent_api.releases import Subject
 from consent_api.reports import Plan, compose, plans
 from consent_api.reports.exact import bounded, exact_sums
+from features.categories import CATEGORIES
 from features.lake import open_lake
-from features.tables import CATEGORIES, CLIENTS, TRANSACTIONS
+from features.tables import CLIENTS, TRANSACTIONS
 from settings import Settings, settings
 from simulator import SimulationConfig, simulate
 

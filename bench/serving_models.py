@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS
+from features.columns.models import FRAUD_CLIENT_COLUMNS
+from features.sets import FEATURE_SETS
 from registry import models
 from settings import Settings
 

@@ -13,7 +13,8 @@ from ibis.expr.types import Column, IntegerColumn, Table
 
 from consent_api.catalogue import Segment
 from consent_api.periods import Period
-from features.tables import CATEGORIES, in_tenge
+from features.categories import CATEGORIES
+from features.tables import in_tenge
 
 SPENDING = tuple(f"spent_{number}" for number in range(len(CATEGORIES)))
 """Columns with the tiyn spent by category, in the order of CATEGORIES."""

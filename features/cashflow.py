@@ -4,7 +4,6 @@ import ibis
 from ibis.expr.types import Table
 
 from features.code_lists import TRANSFER_TYPES
-from features.columns.cashflow import CASHFLOW_COLUMNS as CASHFLOW_COLUMNS
 from features.columns.cashflow import DAYS, FLOW_COLUMNS, KIND_COLUMNS
 from features.tables import in_tenge
 from features.windows import UNITS, attach, day_number, moments_of, recent, sample_variance, tenge, whole_units

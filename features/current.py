@@ -8,8 +8,8 @@ import pandas as pd
 from ibis.expr.types import Table
 
 from clock import now
+from features.code_lists import PRODUCTS
 from features.sets import FEATURE_SETS
-from features.tables import PRODUCTS
 
 _AHEAD = timedelta(days=1)
 """Further ahead of now no event can be, wherever it happened."""

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import ibis
 from ibis.expr.types import Table
 
-from features.tables import CATEGORIES, TABLES, in_tenge
+from features.categories import CATEGORIES
+from features.tables import TABLES, in_tenge
 from features.windows import attach, tenge, whole_units
 from settings import settings
 

@@ -10,8 +10,9 @@ import orjson
 import pandas as pd
 from ibis.expr.types import Table as Expression
 
+from features.columns.models import FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS
 from features.holdings import accepted_before, client_facts
-from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS, fraud_client, recommendation_client
+from features.sets import FEATURE_SETS, fraud_client, recommendation_client
 from features.tables import TABLES
 from features.windows import attach, moments_of
 

@@ -3,7 +3,6 @@
 import ibis
 from ibis.expr.types import Table
 
-from features.columns.payments import DESTINATION_COLUMNS as DESTINATION_COLUMNS
 from features.columns.payments import WINDOWS
 from features.windows import attach, moments_of, seconds_between, tenge, trailing_sums, whole_units
 

@@ -3,7 +3,6 @@
 import ibis
 from ibis.expr.types import Table, Value
 
-from features.columns.sessions import BEHAVIOUR_COLUMNS as BEHAVIOUR_COLUMNS
 from features.windows import EPOCH, attach, days_before, moments_of, recent, sample_variance, seconds_between
 
 EWM_ALPHA = 0.3

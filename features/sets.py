@@ -9,10 +9,7 @@ from ibis.expr.types import Table
 from features.applications import application
 from features.cashflow import cashflow
 from features.columns import FeatureColumn
-from features.columns.models import FRAUD_CLIENT_COLUMNS as FRAUD_CLIENT_COLUMNS
 from features.columns.models import MODEL_COLUMNS
-from features.columns.models import RECOMMENDATION_CLIENT_COLUMNS as RECOMMENDATION_CLIENT_COLUMNS
-from features.columns.models import of_course as of_course
 from features.columns.sessions import BEHAVIOUR_COLUMNS, flag
 from features.holdings import client_facts, holdings, product_affinity
 from features.payments import first_payment, own_facts, velocity

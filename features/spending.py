@@ -4,9 +4,7 @@ import ibis
 from ibis.expr.types import Table
 
 from features.categories import CATEGORIES
-from features.columns.spending import CATEGORY_COLUMNS as CATEGORY_COLUMNS
 from features.columns.spending import DAYS
-from features.columns.spending import TOTAL_COLUMNS as TOTAL_COLUMNS
 from features.tables import in_tenge
 from features.windows import attach, days_before, moments_of, recent, tenge, whole_units
 

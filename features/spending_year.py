@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import ibis
 from ibis.expr.types import Table
 
+from features.categories import CATEGORIES
 from features.own_spending import MONTHS, month_start
-from features.tables import CATEGORIES, TABLES, in_tenge
+from features.tables import TABLES, in_tenge
 from features.windows import tenge, whole_units
 
 

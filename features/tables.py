@@ -1,19 +1,20 @@
-"""The bank's raw tables, and the values that some of their columns take."""
+"""The bank's raw tables: their columns, and the rules that a row has to keep."""
 
 import ibis
 import ibis.expr.datatypes as dt
 from ibis.expr.types import BooleanValue, Table, Value
 
 from features.banks import bank_codes
-from features.categories import CATEGORIES as CATEGORIES
-from features.code_lists import CURRENCIES as CURRENCIES
-from features.code_lists import PRODUCTS as PRODUCTS
-from features.code_lists import STATUSES as STATUSES
-from features.code_lists import TRANSFER_TYPES as TRANSFER_TYPES
-from features.code_lists import TRANSFERS_EITHER
-from features.code_lists import TRANSFERS_IN as TRANSFERS_IN
-from features.code_lists import TRANSFERS_OUT as TRANSFERS_OUT
-from features.code_lists import TableName as TableName
+from features.categories import CATEGORIES
+from features.code_lists import (
+    CURRENCIES,
+    PRODUCTS,
+    STATUSES,
+    TRANSFER_TYPES,
+    TRANSFERS_EITHER,
+    TRANSFERS_IN,
+    TRANSFERS_OUT,
+)
 from features.raw_table import LATEST, MONEY, Column, RawTable, Rule, between, one_of, one_of_numbers, plausible, positive
 from settings import Settings
 

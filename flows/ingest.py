@@ -8,10 +8,11 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.code_lists import TableName
 from features.lake import open_lake
 from features.refusals import RefusedFile, UnwritableLake
 from features.summary import IngestSummary
-from features.tables import TABLES, TableName
+from features.tables import TABLES
 from flows.refusing import refusing
 from settings import settings
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 from sqlalchemy import Engine
 
-from features.sets import of_course
+from features.columns.models import of_course
 from monitoring import history
 from monitoring.chance import quality_level
 from monitoring.columns import pair_columns

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
-from features.sets import of_course
+from features.columns.models import of_course
 from monitoring.amounts import enough
 from monitoring.error_model import Amounts
 from monitoring.estimation import Rows, learnable

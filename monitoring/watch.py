@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from features.sets import of_course
+from features.columns.models import of_course
 from monitoring.drift import DriftLimits, DriftOutcome, Model, NothingToCompare, drift_report
 from monitoring.findings import Finding
 from monitoring.history import Sample

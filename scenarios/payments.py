@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 import pandas as pd
 from ibis.expr.types import Table
 
-from features.sets import FRAUD_CLIENT_COLUMNS, fraud_client
+from features.columns.models import FRAUD_CLIENT_COLUMNS
+from features.sets import fraud_client
 from scenarios.bank import Bank, of_day
 from scenarios.service import Service, Tell
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 from simulator.sampling import Floats
 
 EVERYDAY, WORK, LEISURE, TRAVEL, GIFTS = range(5)
@@ -80,5 +80,5 @@ def seasons(calendar_months: list[int]) -> Floats:
 
 
 def of_habits(name: str) -> Floats:
-    """One attribute of all habits, in the order of features.tables.CATEGORIES."""
+    """One attribute of all habits, in the order of features.categories.CATEGORIES."""
     return np.array([getattr(habit, name) for habit in ORDERED], dtype=np.float64)

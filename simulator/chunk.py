@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from features.tables import BANKS, PRODUCTS
+from features.code_lists import PRODUCTS
+from features.tables import BANKS
 from simulator import exports
 from simulator.applications import Applications, make_applications
 from simulator.fraud import STYLES, Labels, make_fraud, make_labels, make_takeovers

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.random import Generator
 
-from features.tables import TABLES, TRANSFERS_IN, TRANSFERS_OUT
+from features.code_lists import TRANSFERS_IN, TRANSFERS_OUT
+from features.tables import TABLES
 
 SHARE = 0.016
 """Share of the rows of a file that are spoilt."""

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.random import Generator
 
-from features.tables import BANKS, CATEGORIES, PRODUCTS, STATUSES
+from features.categories import CATEGORIES
+from features.code_lists import PRODUCTS, STATUSES
+from features.tables import BANKS
 from simulator import vocabulary as words
 from simulator.applications import Applications
 from simulator.fraud import Labels

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from features.tables import PRODUCTS
+from features.code_lists import PRODUCTS
 from simulator.categories import LEISURE, SLUGS
 from simulator.people import STUDENT, People
 from simulator.purchases import expected_spending

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from features.tables import TRANSFERS_IN, TRANSFERS_OUT
+from features.code_lists import TRANSFERS_IN, TRANSFERS_OUT
 from simulator.categories import EVERYDAY, SLUGS, WORK
 from simulator.incomes import Incomes
 from simulator.offers import Offers

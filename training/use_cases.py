@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from ibis.expr.types import Table
 
+from features.columns.payments import DESTINATION_COLUMNS
 from features.lake import Lake
-from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
 from features.tables import BANKS, TABLES
 from settings import learned_with, learning_settings, recordable

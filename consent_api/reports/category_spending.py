@@ -8,7 +8,7 @@ from ibis.expr.types import Column, Table
 from consent_api.contributions import PURCHASES, SPENDING
 from consent_api.reports.bounding import at_most, is_there, squares, within
 from consent_api.reports.template import CURRENCY, TIYN, Cell, Findings, Measure
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 
 _NAMES = list(CATEGORIES)
 _LENGTH = "spending_length"

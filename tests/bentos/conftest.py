@@ -19,8 +19,9 @@ from bentos.prescoring.service import prescoring_app
 from bentos.recommendation.service import recommendation_app
 from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
+from features.code_lists import PRODUCTS
 from features.sets import FEATURE_SETS
-from features.tables import BANKS, PRODUCTS
+from features.tables import BANKS
 from registry import models
 from registry.encoding import encode, learn_columns
 from registry.golden import write_golden

@@ -9,7 +9,8 @@ from bentos.catalogue import CatalogueError, Eligibility, Products, Segments, lo
 from bentos.prescoring.banks import Bank, Banks
 from bentos.prescoring.offers import offers
 from bentos.tariffs import Facts, instalment
-from features.tables import BANKS, PRODUCTS
+from features.code_lists import PRODUCTS
+from features.tables import BANKS
 from settings import PROJECT
 
 FOLDER = PROJECT / "catalogues"

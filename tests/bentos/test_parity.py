@@ -21,13 +21,14 @@ from bentos.recommendation.service import recommendation_app
 from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from database import open_database
+from features.code_lists import PRODUCTS
+from features.columns.payments import DESTINATION_COLUMNS
 from features.current import newest_moment
 from features.lake import open_lake
 from features.online import OnlineStore
 from features.online_rows import newest_rows
-from features.payments import DESTINATION_COLUMNS
 from features.sets import FEATURE_SETS
-from features.tables import PRODUCTS, TABLES
+from features.tables import TABLES
 from settings import Settings
 from simulator import SimulationConfig, simulate
 

@@ -10,8 +10,9 @@ from bentos.catalogue import Products, load_catalogue
 from bentos.push.facts import observed
 from bentos.push.writing import Observation
 from bentos.tariffs import Facts
+from features.categories import CATEGORIES
 from features.last_month import last_month
-from features.tables import CATEGORIES, TABLES
+from features.tables import TABLES
 from settings import PROJECT
 
 TARIFFS = {product.name: product.tariff for product in load_catalogue(Products, PROJECT / "catalogues").product}

@@ -14,7 +14,8 @@ from bentos.push.grammar import amount_text, given_name, rounded
 from bentos.push.texts import Push
 from bentos.push.writing import Observation, push_text
 from bentos.tariffs import Facts
-from features.tables import CATEGORIES, PRODUCTS
+from features.categories import CATEGORIES
+from features.code_lists import PRODUCTS
 from settings import PROJECT
 
 TEXTS = load_catalogue(Push, PROJECT / "catalogues")

@@ -6,7 +6,7 @@ import pytest
 
 from bentos.catalogue import CatalogueError, load_catalogue
 from bentos.push.texts import Push
-from features.tables import PRODUCTS
+from features.code_lists import PRODUCTS
 from settings import PROJECT
 
 FOLDER = PROJECT / "catalogues"

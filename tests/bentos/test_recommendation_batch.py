@@ -20,7 +20,8 @@ from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from clock import now
 from database import open_database
-from features.tables import CATEGORIES, PRODUCTS, STATUSES
+from features.categories import CATEGORIES
+from features.code_lists import PRODUCTS, STATUSES
 from settings import Settings
 
 CLIENTS = 60

@@ -12,7 +12,7 @@ from bentos.push.grammar import amount_text
 from bentos.recommendation.facts import facts_of
 from bentos.serving.backend import Backend
 from clock import now
-from features.tables import PRODUCTS
+from features.code_lists import PRODUCTS
 
 MOMENT = pd.Timestamp(2026, 1, 1)
 PROFILE = {

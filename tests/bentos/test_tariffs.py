@@ -20,7 +20,7 @@ from bentos.tariffs import (
     TopCashback,
     instalment,
 )
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 from settings import PROJECT
 
 NOTHING = Facts({}, balance=0, income=0, payments=0, outflow=0, exchanged=0, transferred=0)

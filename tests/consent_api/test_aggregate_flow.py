@@ -23,9 +23,10 @@ from consent_api.periods import Period
 from consent_api.releases import PeriodNotOver, Subject
 from consent_api.store import open_store
 from consent_api.tables import CHARGES, RELEASES
+from features.categories import CATEGORIES
 from features.lake import open_lake
-from features.tables import CATEGORIES, TRANSACTIONS
 from features.tables import CLIENTS as CLIENT_TABLE
+from features.tables import TRANSACTIONS
 from flows.aggregate import AggregateRequest, aggregate
 from settings import Settings
 from tests.consent_api.conftest import backup_of

@@ -18,7 +18,7 @@ from consent_api.privacy import PrivacyNotKept
 from consent_api.reports import Plan
 from consent_api.reports import plans as configured_plans
 from consent_api.reports.exact import Exact, bounded, exact_sums
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 from settings import Settings
 from tests.consent_api.conftest import CATALOGUES
 from tests.privacy.crowds import NAMES, OCTOBER, Person, bank_of, several, sums_of

@@ -19,7 +19,7 @@ from consent_api.releases import Order, PeriodNotOver, Subject
 from consent_api.reports import Made, compose, make_report, making
 from consent_api.reports.exact import Exact
 from consent_api.tables import CHARGES, PUBLISHED, RELEASES
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 from tests.consent_api.conftest import CATALOGUES
 from tests.privacy.crowds import bank_of, several
 

@@ -5,8 +5,9 @@ from datetime import datetime
 import ibis
 import pytest
 
+from features.code_lists import PRODUCTS
 from features.current import NothingIngested, current_rows, newest_moment
-from features.tables import PRODUCTS, TABLES
+from features.tables import TABLES
 
 
 def tables(**rows: list[dict[str, object]]) -> dict[str, ibis.Table]:

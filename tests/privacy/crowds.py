@@ -13,7 +13,7 @@ from consent_api.contributions import Source, contributions, pseudonymous
 from consent_api.periods import Period
 from consent_api.reports import Plan, plans
 from consent_api.reports.exact import Exact, bounded, exact_sums
-from features.tables import CATEGORIES
+from features.categories import CATEGORIES
 from settings import Settings
 
 NAMES = list(CATEGORIES)

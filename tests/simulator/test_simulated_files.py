@@ -6,7 +6,9 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from features.tables import CATEGORIES, PRODUCTS, STATUSES, TABLES, TRANSFER_TYPES
+from features.categories import CATEGORIES
+from features.code_lists import PRODUCTS, STATUSES, TRANSFER_TYPES
+from features.tables import TABLES
 from simulator import SimulatedBank, SimulationConfig, simulate
 
 Rows = Callable[[str], pd.DataFrame]

@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.tables import CATEGORIES, PRODUCTS, TABLES, TRANSFERS_IN, TRANSFERS_OUT
+from features.categories import CATEGORIES
+from features.code_lists import PRODUCTS, TRANSFERS_IN, TRANSFERS_OUT
+from features.tables import TABLES
 
 Rows = list[dict[str, object]]
 START = datetime.fromisoformat("2026-03-01")

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.sessions import BEHAVIOUR_COLUMNS, behaviour
+from features.columns.sessions import BEHAVIOUR_COLUMNS
+from features.sessions import behaviour
 
 NAMES = [column.name for column in BEHAVIOUR_COLUMNS]
 

@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 from ibis.config import Config
 
+from features.categories import CATEGORIES
+from features.code_lists import PRODUCTS
 from features.columns import FeatureColumn
+from features.columns.models import FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS
+from features.columns.sessions import BEHAVIOUR_COLUMNS
 from features.holdings import with_products
 from features.online_rows import newest_rows
-from features.sessions import BEHAVIOUR_COLUMNS
-from features.sets import FEATURE_SETS, FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS, fill_missing, fraud_client
-from features.tables import BANKS, CATEGORIES, FORM, PRODUCTS, TABLES
+from features.sets import FEATURE_SETS, fill_missing, fraud_client
+from features.tables import BANKS, FORM, TABLES
 
 LABELS = {
     "income": ["income", "w"],

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features.categories import CATEGORIES
+from features.code_lists import PRODUCTS, TRANSFERS_IN
 from features.sets import FEATURE_SETS
-from features.tables import CATEGORIES, PRODUCTS, TABLES, TRANSFERS_IN
+from features.tables import TABLES
 
 AS_OF = datetime.fromisoformat("2026-05-20 12:30")
 TIMES = {"transactions": "date", "transfers": "date", "sessions": "started_at", "payments": "ts", "product_uptake": "offered_at"}

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.cashflow import CASHFLOW_COLUMNS, DEBT_PAYMENTS, SAVINGS, cashflow
+from features.cashflow import DEBT_PAYMENTS, SAVINGS, cashflow
+from features.categories import CATEGORIES
+from features.code_lists import TRANSFER_TYPES
+from features.columns.cashflow import CASHFLOW_COLUMNS
 from features.holdings import PRODUCT_SLUGS, holdings
 from features.spending import spending, with_shares
-from features.tables import CATEGORIES, TRANSFER_TYPES
 
 RATES = {"KZT": 1.0, "USD": 520.0, "EUR": 600.0, "RUB": 6.5}
 
