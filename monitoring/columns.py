@@ -77,6 +77,13 @@ def is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(known.infer_objects() if known.dtype == object else known)
 
 
+def shown(pair: ColumnPair, values: pd.Series) -> pd.Series:
+    """What values of the column are called in `ColumnPair.unseen`; for those that are missing nothing that is called so there."""
+    if pair.method == PSI:
+        return values.astype(object).map(str).where(values.notna())
+    return pd.to_numeric(values, errors="coerce").map("{:g}".format)
+
+
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[name] if name in frame else pd.Series(np.nan, index=frame.index, name=name)
 

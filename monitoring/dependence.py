@@ -70,6 +70,20 @@ def design_effect(values: np.ndarray, clusters: np.ndarray) -> float:
     return max(1.0, together / alone * len(names) / (len(names) - 1))
 
 
+def independent_rows(rows: pd.DataFrame, chosen: pd.Series) -> int:
+    """As how many independent rows the chosen ones count; without a column `registry.scorer.CLUSTER` all of them.
+
+    Kish's effective sample size of rows that are alike within a cluster: Survey Sampling (1965).
+
+    Args:
+        chosen: shape (rows,), whether a row is meant.
+    """
+    if CLUSTER not in rows or not chosen.any():
+        return int(chosen.sum())
+    sizes = np.unique(rows.loc[chosen, CLUSTER], return_counts=True)[1].astype("float64")
+    return round(float(sizes.sum() ** 2 / (sizes**2).sum()))
+
+
 def _columns(values: pd.Series, numbers: bool) -> np.ndarray:
     """Numbers as one column; of other values a column of zeros and ones for each of the commonest, and one for the rest."""
     if numbers:

@@ -174,7 +174,7 @@ def drift_report(
     judged = [_judge(pair, Dependence(*drawn), model, limits, total) for pair in pairs]
     found = [
         *schema_findings(sides[0], sides[1], names),
-        *(one for pair in pairs for one in column_findings(pair, quality_level(len(names)))),
+        *(one for pair in pairs for one in column_findings(pair, drawn[1], quality_level(len(names)))),
     ]
     absent = {finding.column for finding in found if finding.kind == "absent"} | set(model.optional)
     return DriftOutcome(

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from monitoring.chance import chance_of_all
-from monitoring.columns import WASSERSTEIN, ColumnPair, is_number
+from monitoring.columns import WASSERSTEIN, ColumnPair, is_number, shown
+from monitoring.dependence import independent_rows
 from registry.encoding import FEWEST_PER_VALUE
 
 Kind = Literal["absent", "type", "empty", "constant", "range", "categories", "unknown", "clock", "stale", "window", "surge"]
@@ -46,15 +47,21 @@ def schema_findings(reference: pd.DataFrame, current: pd.DataFrame, names: Seque
     return found
 
 
-def column_findings(pair: ColumnPair, level: float) -> list[Finding]:
-    """What the values of one column show; chance alone gives each kind of finding with probability `level` at most."""
+def column_findings(pair: ColumnPair, window: pd.DataFrame, level: float) -> list[Finding]:
+    """What the values of one column show; chance alone gives each kind of finding with probability `level` at most.
+
+    Args:
+        pair: the column.
+        window: the rows of its current side. Where they have a column `registry.scorer.CLUSTER`, those of one client are no
+            more than one event: a single caller who repeats a payment a hundred times breaks no source.
+    """
     if not len(pair.reference):
         return []
     if not len(pair.current):
-        return _empty(pair, level)
-    found = [_constant(pair, level), _categories(pair, level)]
+        return _empty(pair, window, level)
+    found = [_constant(pair, window, level), _categories(pair, window, level)]
     if pair.method == WASSERSTEIN:
-        found.append(_range(pair, level))
+        found.append(_range(pair, window, level))
     return [finding for finding in found if finding is not None]
 
 
@@ -81,19 +88,20 @@ def staleness_findings(as_of: datetime | None, until: datetime, limit: timedelta
     ]
 
 
-def _empty(pair: ColumnPair, level: float) -> list[Finding]:
+def _empty(pair: ColumnPair, window: pd.DataFrame, level: float) -> list[Finding]:
     missing = sum(pair.rows) - len(pair.reference)
-    if _chance_of_only(missing, pair.rows[1], sum(pair.rows)) > level:
+    if _chance_of_only(missing, independent_rows(window, pd.Series(True, index=window.index)), sum(pair.rows)) > level:
         return []
     return [Finding("empty", pair.name, f"every value of {pair.name} is missing")]
 
 
-def _constant(pair: ColumnPair, level: float) -> Finding | None:
+def _constant(pair: ColumnPair, window: pd.DataFrame, level: float) -> Finding | None:
     value, reference = pair.current[0], pair.reference
     if (pair.current != value).any() or (reference == reference[0]).all():
         return None
     equal = len(pair.current) + int((reference == value).sum())
-    if _chance_of_only(equal, len(pair.current), len(pair.reference) + len(pair.current)) > level:
+    drawn = independent_rows(window, window[pair.name].notna())
+    if _chance_of_only(equal, drawn, len(pair.reference) + len(pair.current)) > level:
         return None
     return Finding("constant", pair.name, f"{pair.name} has one value only, in the reference several: check who sends it")
 
@@ -104,23 +112,32 @@ def _chance_of_only(equal: int, drawn: int, known: int) -> float:
     return float(np.exp(np.log((equal - places) / (known - places)).sum())) if equal < known else 1.0
 
 
-def _range(pair: ColumnPair, level: float) -> Finding | None:
+def _range(pair: ColumnPair, window: pd.DataFrame, level: float) -> Finding | None:
     low, high = pair.reference[0], pair.reference[-1]
     below, above = int(np.searchsorted(pair.current, low)), len(pair.current) - int(np.searchsorted(pair.current, high, "right"))
     share = (below + above) / len(pair.current)
-    if share < _LEAST_OUTSIDE or min(chance_of_all(count, pair) for count in (below, above) if count) > level / 2:
+    if share < _LEAST_OUTSIDE:
+        return None
+    numbers = pd.to_numeric(window[pair.name], errors="coerce")
+    sides = [outside for count, outside in ((below, numbers < low), (above, numbers > high)) if count]
+    if min(chance_of_all(independent_rows(window, outside), pair) for outside in sides) > level / 2:
         return None
     return Finding(
         "range", pair.name, f"{share:.1%} of {pair.name} lie outside {low:,.6g} to {high:,.6g}, all that the reference knows"
     )
 
 
-def _categories(pair: ColumnPair, level: float) -> Finding | None:
+def _categories(pair: ColumnPair, window: pd.DataFrame, level: float) -> Finding | None:
     if pair.unseen is None or pair.unseen.empty:
         return None
-    enough = pair.unseen[pair.unseen >= _LEAST_UNSEEN * len(pair.current)]
     hidden = min(pair.hidden, FEWEST_PER_VALUE - 1)  # so many rows of the reference may have this value without showing it
-    new = [count for count in enough if chance_of_all(int(count), pair, hidden) <= level / len(pair.unseen)]
+    texts = shown(pair, window[pair.name])
+    enough = pair.unseen[pair.unseen >= _LEAST_UNSEEN * len(pair.current)]
+    new = [
+        count
+        for value, count in enough.items()
+        if chance_of_all(independent_rows(window, texts == value), pair, hidden) <= level / len(pair.unseen)
+    ]
     if not new:
         return None
     share = sum(new) / len(pair.current)

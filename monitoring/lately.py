@@ -12,10 +12,12 @@ from monitoring.chance import quality_level
 from monitoring.columns import pair_columns
 from monitoring.draining import reading
 from monitoring.findings import BROKEN, Finding, column_findings, schema_findings
+from monitoring.learned import clients_of
 from monitoring.outcomes import features_of_rows
 from monitoring.standing import told_before
 from monitoring.surges import BEFORE_DAYS, NEWEST_DAYS, Surge, surges
 from registry.loading import LoadedModel
+from registry.scorer import CLUSTER
 from settings import Settings
 
 _MOST = 30_000
@@ -59,8 +61,9 @@ def lately(model: LoadedModel, engine: Engine, until: datetime, config: Settings
     optional = set(model.scorer.metadata.get("sometimes_absent", ()))
     cycles = of_course(model.use_case, "cycles")
     found = surges(features, rows["client_id"], moments, until, config.drift_surge, optional | cycles)
-    broken = _broken(model, features, moments, until, [name for name in model.scorer.columns if name not in optional])
-    broken += _broken_today(model, features, moments, [one.column for one in found])
+    whose = features.assign(**{CLUSTER: clients_of(rows)})
+    broken = _broken(model, whose, moments, until, [name for name in model.scorer.columns if name not in optional])
+    broken += _broken_today(model, whose, moments, [one.column for one in found])
     known = told_before(engine, model.use_case, since, until - _SAME_EVENING) | {one.column for one in broken}
     return Lately(
         surges=tuple(one for one in found if one.column not in known),
@@ -90,5 +93,5 @@ def _findings(reference: pd.DataFrame, newest: pd.DataFrame, names: list[str]) -
         return []
     level = quality_level(len(names))
     found = schema_findings(reference, newest, names)
-    found += [one for pair in pair_columns(reference, newest, names) for one in column_findings(pair, level)]
+    found += [one for pair in pair_columns(reference, newest, names) for one in column_findings(pair, newest, level)]
     return [one for one in found if one.kind in BROKEN]

@@ -10,6 +10,7 @@ from clock import now
 from monitoring.drift import DriftLimits, DriftOutcome, Model, drift_report
 from monitoring.findings import clock_findings, staleness_findings
 from registry.encoding import ModelColumn, without_rare
+from registry.scorer import CLUSTER
 
 FEATURES = ["amount", "balance", "city", "flag"]
 MODEL = Model(FEATURES, ["prediction_fraud"])
@@ -103,6 +104,22 @@ def test_values_beyond_all_that_was_known_are_a_finding() -> None:
     current.loc[current.index < 500, "balance"] = rows(500, 2)["balance"]
     current.loc[current.index < 2, "balance"] = 1e9
     assert ("range", "balance") not in kinds(compare(current))
+
+
+@pytest.mark.parametrize(("repeated", "kind"), [({"balance": 1e9}, "range"), ({"city": "Тараз"}, "categories")])
+def test_one_client_is_no_finding_however_often_and_many_clients_are(repeated: dict[str, object], kind: str) -> None:
+    current = rows(500, 2)
+    changed = current.assign(**{name: current[name].mask(current.index < 60, value) for name, value in repeated.items()})  # type: ignore[arg-type]
+    alone = np.where(current.index < 60, -1, current.index)
+    assert kinds(compare(changed.assign(**{CLUSTER: alone}))) == set()
+    assert kinds(compare(changed.assign(**{CLUSTER: current.index}))) == {(kind, *repeated)}
+
+
+@pytest.mark.parametrize("value", [0.1, np.nan])
+def test_a_window_of_one_client_breaks_no_source(value: float) -> None:
+    changed = rows(500, 2).assign(balance=value)
+    assert "balance" not in compare(changed.assign(**{CLUSTER: 7})).broken
+    assert "balance" in compare(changed.assign(**{CLUSTER: range(500)})).broken
 
 
 def test_infinite_and_huge_values_do_not_crash_a_report() -> None:

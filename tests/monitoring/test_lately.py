@@ -52,14 +52,14 @@ def engine(database_url: str) -> Engine:
     return engine
 
 
-def seen(engine: Engine, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Lately:
-    """What is told of a journal whose rows were changed like that."""
+def seen(engine: Engine, change: Callable[[pd.DataFrame], pd.DataFrame], busy: float = 0.0) -> Lately:
+    """What is told of a journal whose rows were changed like that; those of the last `busy` days are of one client."""
     rows = change(payments(DAYS, 2))
     with Journal(engine) as journal:
         journal.write([
             JournalRow(
                 "fraud", "api", {name: row[name] for name in NAMES}, {"fraud": 0.01}, "3", 1.0,
-                client_id=f"c{place}", ts=UNTIL - timedelta(days=row["age"]),
+                client_id="c" if row["age"] <= busy else f"c{place}", ts=UNTIL - timedelta(days=row["age"]),
             )
             for place, row in enumerate(rows.to_dict("records"))
         ])  # fmt: skip
@@ -73,6 +73,10 @@ def stuck(rows: pd.DataFrame, since: float, until: float = 0.0) -> pd.DataFrame:
 
 def test_nothing_is_told_where_nothing_happens(engine: Engine) -> None:
     assert seen(engine, lambda rows: rows) == Lately()
+
+
+def test_one_client_who_repeats_a_payment_all_day_breaks_no_source(engine: Engine) -> None:
+    assert not seen(engine, lambda rows: stuck(rows, 0.5), busy=0.5).broken
 
 
 @pytest.mark.parametrize("days", [0.5, 1.0, 2.0, 5.0])
