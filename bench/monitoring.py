@@ -25,8 +25,9 @@ from sqlalchemy import select
 from bench.monitoring_windows import CHANGED, FEATURES, PREDICTION, columns
 from clock import now
 from database import open_database
+from features.layouts import layout_of
 from identifiers import new_ids
-from monitoring.batches import JournalBatch, layout_of
+from monitoring.batches import JournalBatch
 from monitoring.drift import DriftLimits, DriftOutcome, Model, drift_report
 from monitoring.journal import Journal
 from monitoring.rows import JOURNAL

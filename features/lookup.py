@@ -4,19 +4,22 @@ import threading
 from collections.abc import Collection
 from datetime import datetime
 from sqlite3 import Connection
-from typing import Any, cast
+from typing import cast
 
 import orjson
 from sqlalchemy import Engine
 
+from features.layouts import ID_LENGTH
+
 Row = tuple[datetime, str]
-"""as_of (naive, UTC) and the values as JSON."""
+"""as_of (naive, UTC) and the values as they are stored."""
 
 _ONE = 'SELECT as_of, "values" FROM online_features WHERE client_code = ? AND feature_set = ?'
 _KNOWN = "SELECT 1 FROM online_features WHERE client_code = ? LIMIT 1"
 _SEVERAL = """
-    SELECT json_group_array(client_code), '[' || coalesce(group_concat("values"), '') || ']'
-    FROM online_features WHERE feature_set = ? AND client_code IN (SELECT value FROM json_each(?))
+    SELECT json_group_array(client_code), coalesce(group_concat(substr("values", :head + 1), ''), ''),
+        min(substr("values", 1, :head)), max(substr("values", 1, :head))
+    FROM online_features WHERE feature_set = :set AND client_code IN (SELECT value FROM json_each(:codes))
 """
 _CACHE_KIB = 8192  # of threads that look many clients up: with SQLite's own 2,000 the pages of a batch drive each other out
 
@@ -40,15 +43,18 @@ class SqliteLookup:
         """Whether any set has a row of the client."""
         return self._connection().execute(_KNOWN, (client_code,)).fetchone() is not None
 
-    def values_of(self, feature_set: str, client_codes: Collection[str]) -> dict[str, dict[str, Any]]:
-        """Values by code of those of several clients that have a row; fetched as two texts, so that threads may run meanwhile."""
-        codes = orjson.dumps(list(client_codes)).decode()
+    def packed(self, feature_set: str, client_codes: Collection[str]) -> tuple[list[str], set[str], str]:
+        """Codes of those of several clients that have a row, the ids their texts begin with, and the rest of the texts in a row.
+
+        Fetched as single texts, so that other threads may run meanwhile. All ids are there if there is one only; of more, two.
+        """
+        asked = {"head": ID_LENGTH, "set": feature_set, "codes": orjson.dumps(list(client_codes)).decode()}
         connection = self._connection()
         if not getattr(self._local, "roomy", False):
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             self._local.roomy = True
-        found, values = connection.execute(_SEVERAL, (feature_set, codes)).fetchone()
-        return dict(zip(orjson.loads(found), orjson.loads(values), strict=True))
+        found, texts, first, last = connection.execute(_SEVERAL, asked).fetchone()
+        return orjson.loads(found), {first, last} - {None}, texts
 
     def _connection(self) -> Connection:
         known = getattr(self._local, "connection", None)

@@ -5,16 +5,36 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
-from sqlalchemy import Column, DateTime, Engine, Index, MetaData, String, Table, Text, bindparam, delete, func, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 
 from database import create_tables, unsampled
+from features.layouts import ID_LENGTH, Layout
 from features.lookup import SqliteLookup
+from features.packed import PACKED, is_packed, unpacked
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from features.online_numbers import OnlineNumbers
 
 _METADATA = MetaData()
 _ROWS = Table(
@@ -26,6 +46,8 @@ _ROWS = Table(
     Column("values", Text, nullable=False),
     Index("online_features_by_set", "feature_set"),
 )
+_PACKING = MetaData()  # made by whoever writes packed rows: the consent service reads none and may make no tables
+_LAYOUTS = Table("online_layouts", _PACKING, Column("layout", String, primary_key=True), Column("names", Text, nullable=False))
 unsampled(_ROWS, "client_code", "values")
 _ROW = select(_ROWS.c.as_of, _ROWS.c["values"]).where(
     _ROWS.c.client_code == bindparam("client_code"), _ROWS.c.feature_set == bindparam("feature_set")
@@ -63,6 +85,7 @@ class OnlineStore:
         create_tables(engine, _METADATA)
         self._reader = engine.execution_options(read_only=True)
         self._quick = SqliteLookup(engine) if engine.dialect.name == "sqlite" else None
+        self._layouts: dict[str, tuple[str, ...]] = {}
 
     @property
     def immediate(self) -> bool:
@@ -74,14 +97,19 @@ class OnlineStore:
 
         Raises:
             NotOneRowPerClient: a client has two rows, or a row names no client.
+            TypeError: the set is one of `features.packed.PACKED`, and a value is no number.
         """
-        from features.online_rows import records  # which loads what makes rows: whoever only looks them up starts twice as fast
+        from features.online_rows import layout, records  # they load what makes rows: whoever only looks up starts twice as fast
 
         codes = frame["client_code"]
         if codes.isna().any() or codes.duplicated().any():
             raise NotOneRowPerClient(f"{feature_set}: every row needs a client_code of its own: check the clients table")
+        if feature_set in PACKED:
+            create_tables(self._engine, _PACKING)
         with self._engine.begin() as connection:
             connection.execute(delete(_ROWS).where(_ROWS.c.feature_set == feature_set))
+            if feature_set in PACKED:
+                _add_layout(connection, layout(frame))
             for start in range(0, len(frame), _BATCH):
                 connection.execute(insert(_ROWS), list(records(feature_set, frame.iloc[start : start + _BATCH])))
 
@@ -93,17 +121,27 @@ class OnlineStore:
         else:
             with self._reader.connect() as connection:
                 row = connection.execute(_ROW, {"client_code": client_code, "feature_set": feature_set}).first()
-        return None if row is None else OnlineRow(row[0].replace(tzinfo=UTC), orjson.loads(row[1]))
+        return None if row is None else OnlineRow(row[0].replace(tzinfo=UTC), self._values(row[1]))
 
-    def values_of(self, feature_set: str, client_codes: Collection[str]) -> dict[str, dict[str, Any]]:
-        """The newest values of several clients by code; those of whom the set has no row are left out."""
-        if not client_codes:
-            return {}
-        if self._quick is not None:
-            return self._quick.values_of(feature_set, client_codes)
-        asked = {"client_codes": list(client_codes), "feature_set": feature_set}
-        with self._reader.connect() as connection:
-            return {code: orjson.loads(values) for code, values in connection.execute(_SEVERAL, asked)}
+    def numbers_of(self, feature_set: str, client_codes: Collection[str]) -> OnlineNumbers:
+        """The newest rows of several clients in a set of `features.packed.PACKED`; who has none there is left out."""
+        from features.online_numbers import OnlineNumbers  # numpy, which not all who look clients up have
+
+        found: list[str] = []
+        heads: set[str] = set()
+        texts = ""
+        if client_codes and self._quick is not None:
+            found, heads, texts = self._quick.packed(feature_set, client_codes)
+        elif client_codes:
+            asked = {"client_codes": list(client_codes), "feature_set": feature_set}
+            with self._reader.connect() as connection:
+                rows = connection.execute(_SEVERAL, asked).all()
+            found, heads = [row[0] for row in rows], {row[1][:ID_LENGTH] for row in rows}
+            texts = "".join([row[1][ID_LENGTH:] for row in rows])
+        if len(heads) == 1 and is_packed(next(iter(heads))):
+            return OnlineNumbers.of_texts(self._names(heads.pop()), found, texts)
+        looked_up = {code: self.get(feature_set, code) for code in found}  # several layouts, or JSON as it was before
+        return OnlineNumbers.of_rows({code: row.values for code, row in looked_up.items() if row is not None})
 
     def knows(self, client_code: str) -> bool:
         """Whether any set has a row of the client."""
@@ -122,3 +160,19 @@ class OnlineStore:
         """Number of clients with a row in any set."""
         with self._reader.connect() as connection:
             return connection.execute(select(func.count(_ROWS.c.client_code.distinct()))).scalar_one()
+
+    def _values(self, text: str) -> dict[str, Any]:
+        return unpacked(text, self._names(text[:ID_LENGTH])) if is_packed(text) else cast(dict[str, Any], orjson.loads(text))
+
+    def _names(self, layout: str) -> tuple[str, ...]:
+        if layout not in self._layouts:
+            with self._reader.connect() as connection:
+                names = connection.execute(select(_LAYOUTS.c.names).where(_LAYOUTS.c.layout == layout)).scalar_one()
+            self._layouts[layout] = tuple(orjson.loads(names))
+        return self._layouts[layout]
+
+
+def _add_layout(connection: Connection, layout: Layout) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = {"layout": layout.layout, "names": orjson.dumps(layout.names).decode()}
+    connection.execute(dialect.insert(_LAYOUTS).values(row).on_conflict_do_nothing())

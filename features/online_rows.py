@@ -1,6 +1,6 @@
 """The rows that serving looks up: made of the raw tables, and as they lie in the store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from ibis.expr.types import Table as Expression
 
 from features.columns.models import FRAUD_CLIENT_COLUMNS, RECOMMENDATION_CLIENT_COLUMNS
 from features.holdings import accepted_before, client_facts
+from features.layouts import Layout, layout_of
+from features.packed import PACKED
 from features.sets import FEATURE_SETS, fraud_client, recommendation_client
 from features.tables import TABLES
 from features.windows import attach, moments_of
@@ -56,14 +58,32 @@ def _profile(tables: Mapping[str, Expression], clients: Expression) -> Expressio
     return attach(named, names)
 
 
+def layout(frame: pd.DataFrame) -> Layout:
+    """Names of the values of a frame as in `OnlineStore.write`."""
+    return layout_of(tuple(name for name in frame.columns if name not in ("client_code", "as_of")))
+
+
 def records(feature_set: str, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The rows of a frame as the store keeps them: see `OnlineStore.write`."""
-    names = [name for name in frame.columns if name not in ("client_code", "as_of")]
     moments = pd.to_datetime(frame["as_of"]).dt.to_pydatetime()
+    texts = _packed(layout(frame), frame) if feature_set in PACKED else _as_json(frame, layout(frame).names)
+    for code, moment, text in zip(frame["client_code"], moments, texts, strict=True):
+        yield {"client_code": code, "feature_set": feature_set, "as_of": moment, "values": text}
+
+
+def _packed(names: Layout, frame: pd.DataFrame) -> Iterator[str]:
+    try:
+        matrix = frame[list(names.names)].to_numpy(dtype="<f8", na_value=np.nan)
+    except (TypeError, ValueError):  # whose words quote the value
+        raise TypeError("rows of this feature set are looked up as numbers, and some of their values are none") from None
+    for row in np.ascontiguousarray(matrix):
+        yield names.layout + row.tobytes().hex()
+
+
+def _as_json(frame: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
     columns = zip(*(frame[name].tolist() for name in names), strict=True) if names else ((),) * len(frame)
-    for code, moment, values in zip(frame["client_code"], moments, columns, strict=True):
-        text = orjson.dumps(dict(zip(names, values, strict=True)), default=_plain)
-        yield {"client_code": code, "feature_set": feature_set, "as_of": moment, "values": text.decode()}
+    for values in columns:
+        yield orjson.dumps(dict(zip(names, values, strict=True)), default=_plain).decode()
 
 
 def _plain(value: object) -> object:

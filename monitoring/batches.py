@@ -3,29 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
-from hashlib import sha256
 from typing import Any, overload
 
 import numpy as np
 import orjson
 
 from clock import now
+from features.layouts import Layout
 from monitoring.rows import OK, JournalRow, Record, storable
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Names of features in a fixed order, stored once, so that a row holds values alone."""
-
-    layout: str
-    names: tuple[str, ...]
-
-
-@lru_cache(maxsize=64)
-def layout_of(names: tuple[str, ...]) -> Layout:
-    """The layout of these names; equal names give equal layouts in every process."""
-    return Layout(sha256(orjson.dumps(names)).hexdigest()[:16], names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 
-from monitoring.batches import JournalBatch, Layout
+from features.layouts import Layout
+from monitoring.batches import JournalBatch
 from monitoring.rows import JournalRow, Record
 
 

@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Engine
 from sqlalchemy.dialects import postgresql
 
-from monitoring.batches import Layout
+from features.layouts import Layout
 from monitoring.draining import adopt, drain, folder_of, forget, open_spool
 from monitoring.rows import LAYOUTS, Record
 from monitoring.spool import Spool

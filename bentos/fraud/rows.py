@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from bentos.fraud.requests import NUMBERS
+
+if TYPE_CHECKING:
+    from features.online_numbers import OnlineNumbers
 
 _FLAG = "_was_missing"
 _MOMENTS: tuple[tuple[str, Callable[[datetime], int]], ...] = (("hour", lambda at: at.hour), ("weekday", lambda at: at.weekday()))
@@ -87,12 +89,12 @@ class FraudRows:
                 row[index] = 0.0
         return row[: self._width]
 
-    def several(self, payments: Payments, online: Mapping[str, Mapping[str, Any]], at: datetime) -> np.ndarray:
+    def several(self, payments: Payments, online: OnlineNumbers, at: datetime) -> np.ndarray:
         """The rows of payments, shape (payments, features) float64, NaN = missing.
 
         Args:
             payments: what was asked.
-            online: the known values of each client by name.
+            online: what is known about their clients.
             at: the moment of scoring, UTC.
         """
         rows = self._known(payments.client_ids, online)
@@ -108,17 +110,10 @@ class FraudRows:
             rows[missing, index] = 0.0
         return rows[:, : self._width]
 
-    def _known(self, client_ids: Sequence[str | None], online: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
-        table = np.full((len(online) + 1, len(self._names)), np.nan)  # the last row is that of clients of whom nothing is known
-        alike: dict[tuple[str, ...], list[int]] = {}  # rows that hold the same names, as those of one feature set do
-        for index, values in enumerate(online.values()):
-            alike.setdefault(tuple(values), []).append(index)
-        rows = list(online.values())
-        for names, indices in alike.items():
-            known = [name for name in names if name in self._places]
-            if known:
-                read = itemgetter(*known)
-                numbers = np.array([read(rows[index]) for index in indices], dtype=np.float64).reshape(len(indices), len(known))
-                table[np.ix_(indices, [self._places[name] for name in known])] = numbers
-        positions: dict[str | None, int] = {code: index for index, code in enumerate(online)}
-        return table[[positions.get(client, len(online)) for client in client_ids]]
+    def _known(self, client_ids: Sequence[str | None], online: OnlineNumbers) -> np.ndarray:
+        unknown = len(online.clients)
+        table = np.full((unknown + 1, len(self._names)), np.nan)  # the last row is that of clients of whom nothing is known
+        columns = [(self._places[name], column) for column, name in enumerate(online.names) if name in self._places]
+        for place, column in columns:
+            table[:unknown, place] = online.values[:, column]
+        return table[[unknown if client is None else online.clients.get(client, unknown) for client in client_ids]]

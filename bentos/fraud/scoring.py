@@ -15,8 +15,9 @@ from bentos.serving.away import AWAY, database_away
 from bentos.serving.backend import Backend
 from clock import now
 from edge.pepper import ConfigurationError
+from features.layouts import Layout, layout_of
 from identifiers import new_ids
-from monitoring.batches import JournalBatch, Layout, layout_of
+from monitoring.batches import JournalBatch
 from monitoring.rows import JournalRow
 from settings import Settings
 
@@ -123,7 +124,7 @@ class FraudDesk:
         prepared, at = self._prepared(), now()
         clients = {client for client in payments.client_ids if client is not None}
         try:
-            known = self._backend.online.values_of(OUTPUT, clients)
+            known = self._backend.online.numbers_of(OUTPUT, clients)
         except AWAY as error:
             raise database_away(error) from error
         rows = prepared.rows.several(payments, known, at)

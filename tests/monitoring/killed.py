@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from database import open_database
+from features.layouts import layout_of
 from identifiers import new_ids
 from monitoring import journal as journal_module
-from monitoring.batches import JournalBatch, layout_of
+from monitoring.batches import JournalBatch
 from monitoring.journal import Journal, JournalRow
 from tests.fork_server import ForkServer
 

@@ -23,8 +23,8 @@ from sqlalchemy import Engine, event, make_url, text
 
 from clock import now
 from database import NotDurable, open_database
+from features.layouts import layout_of
 from identifiers import new_ids
-from monitoring.batches import layout_of
 from monitoring.journal import Journal, JournalBatch, JournalClosed, JournalFull, JournalNotWritten, JournalRow, UnfitRow
 from monitoring.rows import JOURNAL
 from tests.fork_server import ForkServer

@@ -10,9 +10,10 @@ from sqlalchemy import Engine, event
 
 from clock import now
 from database import open_database
+from features.layouts import layout_of
 from identifiers import new_ids
 from monitoring import history
-from monitoring.batches import JournalBatch, layout_of
+from monitoring.batches import JournalBatch
 from monitoring.journal import Journal
 
 ROWS = 4000

@@ -17,8 +17,9 @@ from sqlalchemy import Engine, text
 
 from clock import now
 from database import open_database
+from features.layouts import layout_of
 from identifiers import new_ids
-from monitoring.batches import JournalBatch, layout_of
+from monitoring.batches import JournalBatch
 from monitoring.draining import adopt, drain, folder_of, open_spool, reading
 from monitoring.health import model_health
 from monitoring.insertion import SqliteWriter

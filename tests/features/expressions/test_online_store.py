@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from database import open_database
 from features.online import NotOneRowPerClient, OnlineStore
 from features.online_rows import newest_rows
+from features.packed import PACKED
 
 AS_OF = datetime.fromisoformat("2026-06-01")
 
@@ -54,6 +55,8 @@ def test_the_row_served_is_the_row_computed(store: OnlineStore, bank, tables_of)
             assert served is not None
             assert served.as_of == AS_OF.replace(tzinfo=UTC)
             expected = {key: plain(value) for key, value in computed.items() if key not in ("client_code", "as_of")}
+            if name in PACKED:
+                expected = {key: value if value is None else float(value) for key, value in expected.items()}
             assert repr(served.values) == repr(expected)
 
 
