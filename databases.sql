@@ -21,7 +21,15 @@ CREATE DATABASE mlflow OWNER mlflow;
 CREATE DATABASE prefect OWNER prefect;
 REVOKE CONNECT, TEMPORARY ON DATABASE bank, consent, mlflow, prefect FROM PUBLIC;
 
--- Clients see their own profile in the consent service: it reads the online features, and changes nothing of the bank's.
+-- Clients see their own profile in the consent service: it reads the online features, whose table a scoring service makes later, and
+-- nothing else of the bank's.
 GRANT CONNECT ON DATABASE bank TO consent;
 \connect bank
-ALTER DEFAULT PRIVILEGES FOR ROLE bank IN SCHEMA public GRANT SELECT ON TABLES TO consent;
+CREATE FUNCTION share_online_features() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.online_features') THEN
+        GRANT SELECT ON public.online_features TO consent;
+    END IF;
+END $$;
+CREATE EVENT TRIGGER share_online_features ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
+    EXECUTE FUNCTION share_online_features();

@@ -17,6 +17,7 @@ from consent_api.callers import token_uses
 from consent_api.callers.credentials import OPERATOR, Keyring
 from consent_api.callers.roles import Role
 from consent_api.catalogue import NotInCatalogue, load_catalogue
+from consent_api.custody.withdrawals import NotLogged
 from consent_api.store import Store, open_store
 from edge.pepper import pepper
 from settings import Settings, settings
@@ -30,7 +31,10 @@ def main() -> int:
     config = settings()
     store = open_store(config)
     command: Callable[[argparse.Namespace, Settings, Store, Keyring], int] = chosen.run
-    return command(chosen, config, store, Keyring(store, pepper(config)))
+    try:
+        return command(chosen, config, store, Keyring(store, pepper(config)))
+    except NotLogged as error:
+        return _failed(f"nothing has changed: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Consents: asking for them, giving, renewing and withdrawing them, and who has one at a given moment.
+"""Consents: asking for them, giving, renewing and withdrawing them, and whether anybody has one at a given moment.
 
 Nothing is overwritten: a record is added, and events end it (see states.py). Every function works inside the caller's
 transaction, which has to be one of `Store.writing` where it writes.
@@ -28,7 +28,6 @@ _CLOCK = Actor("clock", "clock")
 _OPEN = (REQUESTED, ACTIVE)
 _ADD_RECORDS, _ADD_EVENTS = insert(RECORDS), insert(EVENTS)
 _CONSENTING = consenting(*(bindparam(name) for name in ("company", "data_type", "purpose", "at")))
-_COHORT = Prepared(select(RECORDS.c.client_code).where(_CONSENTING).order_by(RECORDS.c.client_code))
 _ANY_ACTIVE = Prepared(select(exists().where(_CONSENTING)))
 _OVERDUE = by_choice(
     select(RECORDS.c.record_id, RECORDS.c.valid_until, has_begun()).where(
@@ -170,18 +169,10 @@ def of_client(connection: Connection, client_code: str, at: datetime, company: s
     return newest(connection, {client_code}, company)
 
 
-def cohort(connection: Connection, company: str, data_type: str, purpose: str, at: datetime) -> list[str]:
-    """The clients whose consent for this company, data type and purpose is active at `at`."""
-    return [client_code for (client_code,) in _COHORT.rows(connection, _kind(company, data_type, purpose, at))]
-
-
 def any_active(connection: Connection, company: str, data_type: str, purpose: str, at: datetime) -> bool:
-    """Whether `cohort` would find anybody."""
-    return any(found for (found,) in _ANY_ACTIVE.rows(connection, _kind(company, data_type, purpose, at)))
-
-
-def _kind(company: str, data_type: str, purpose: str, at: datetime) -> dict[str, Any]:
-    return {"company": company, "data_type": data_type, "purpose": purpose, "at": at}
+    """Whether any client's consent for this company, data type and purpose is active at `at`."""
+    asked = {"company": company, "data_type": data_type, "purpose": purpose, "at": at}
+    return any(found for (found,) in _ANY_ACTIVE.rows(connection, asked))
 
 
 def expire(connection: Connection, at: datetime, company: str | None = None, clients: Iterable[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """After a restored backup: what the database has forgotten is brought back before anything is served or computed.
 
-Withdrawals are carried out again, and releases are those that partners have read. The service does so by itself when it starts,
-and the flow `aggregate` before it counts anybody; `python -m consent_api.restore` does it and says what it found.
+Withdrawals and ends of keys are carried out again, and releases are those that partners have read. The service does so by itself
+when it starts, and the flow `aggregate` before it counts anybody; `python -m consent_api.restore` does it and says what it found.
 """
 
 import sys
@@ -15,16 +15,17 @@ from sqlalchemy import Connection, and_, not_, select
 from clock import now
 from consent_api import consents, release_log
 from consent_api.audit import Actor
+from consent_api.callers import credentials
 from consent_api.custody import withdrawals
 from consent_api.custody.append_only import AppendOnlyFile, Line
 from consent_api.custody.chained import NotAsWritten, intact
 from consent_api.custody.outside import Custody, custody_of
-from consent_api.custody.withdrawals import SEALED, Withdrawal
+from consent_api.custody.withdrawals import SEALED, NotLogged, Withdrawal
 from consent_api.forgetting import erasure
 from consent_api.record.current import has_ended
 from consent_api.record.states import ACTIVE, REVOKED
 from consent_api.store import Store, open_store
-from consent_api.tables import EVENTS, RECORDS
+from consent_api.tables import EVENTS, KEYS, RECORDS
 from settings import settings
 
 ACTOR = Actor("restore", "operator")
@@ -46,12 +47,13 @@ class BrokenLog(Exception):
 
 @dataclass(frozen=True)
 class Replayed:
-    """What the database had forgotten: consents ended again, erasures due again, releases; and withdrawals new to the log."""
+    """What the database had forgotten: consents, keys ended again, erasures due again, releases; and what is new to the log."""
 
     withdrawn: int
     erasures: int
     added_to_log: int
     releases: int = 0
+    keys: int = 0
 
 
 def replay(store: Store, at: datetime, working_days: int) -> Replayed:
@@ -69,7 +71,8 @@ def replay(store: Store, at: datetime, working_days: int) -> Replayed:
         releases = _put_releases_back(connection, at)  # first: whoever is withdrawn below may have been counted
         withdrawn = _withdraw_again(connection, lines, at)
         erasures = _erase_again(connection, lines, at, working_days)
-        return Replayed(withdrawn, erasures, _complete(connection, lines), releases)
+        keys = _end_keys_again(connection, lines, at)
+        return Replayed(withdrawn, erasures, _complete(connection, lines), releases, keys)
 
 
 def read_log(custody: Custody) -> list[Line]:
@@ -97,7 +100,7 @@ def _withdraw_again(connection: Connection, lines: Iterable[Line], at: datetime)
 
     Lines older than the longest consent are about nothing that could still be active, whatever was restored.
     """
-    logged = [line for line in lines if line["kind"] != "erased" and _moment(line) > at - _LONGEST]
+    logged = [line for line in lines if line["kind"] in ("withdrawn", "shortened") and _moment(line) > at - _LONGEST]
     forgotten, known = _still_active(connection, [line["record_id"] for line in logged])
     erased = {line["client"]: _moment(line) for line in lines if line["kind"] == "erased"}
     unseen = [line for line in logged if line["record_id"] not in known and _moment(line) > erased.get(line["client"], _NEVER)]
@@ -160,9 +163,26 @@ def _erase_again(connection: Connection, lines: Iterable[Line], at: datetime, wo
     return count
 
 
+def _end_keys_again(connection: Connection, lines: Iterable[Line], at: datetime) -> int:
+    """Have the keys end that were revoked, or replaced by others, after the backup; returns how many."""
+    ends: dict[str, datetime] = {}
+    for line in lines:
+        if line["kind"] == "key_ended":
+            ends[line["record_id"]] = min(_moment(line), ends.get(line["record_id"], _moment(line)))
+    count = 0
+    for key in connection.execute(select(KEYS.c.key_id, KEYS.c.expires_at).where(KEYS.c.revoked_at.is_(None))).all():
+        if key.key_id in ends and (key.expires_at is None or key.expires_at > ends[key.key_id]):
+            credentials.end_at(connection, key.key_id, ends[key.key_id], ACTOR, at)
+            count += 1
+    return count
+
+
 def _complete(connection: Connection, lines: Iterable[Line]) -> int:
-    """Add what the log has lost: withdrawals from before it was kept, or whose file was not brought along."""
+    """Add what the log has lost: withdrawals and keys from before they were kept in it, or whose file was not brought along."""
     known = {line["record_id"] for line in lines}
+    revoked = connection.execute(select(KEYS.c.key_id, KEYS.c.revoked_at).where(KEYS.c.revoked_at.is_not(None)))
+    keys = [Withdrawal("key_ended", "", key.revoked_at, record_id=key.key_id) for key in revoked if key.key_id not in known]
+    withdrawals.note(connection, keys)
     withdrawn = connection.scalars(select(EVENTS.c.record_id).where(EVENTS.c.state == REVOKED))
     lost = [record_id for record_id in withdrawn if record_id not in known]
     ended = and_(EVENTS.c.record_id == RECORDS.c.record_id, EVENTS.c.state == REVOKED)
@@ -170,7 +190,7 @@ def _complete(connection: Connection, lines: Iterable[Line]) -> int:
     for start in range(0, len(lost), _AT_ONCE):
         some = RECORDS.c.record_id.in_(lost[start : start + _AT_ONCE])
         withdrawals.note(connection, [_withdrawal(row) for row in connection.execute(joined.where(some))])
-    return len(lost)
+    return len(lost) + len(keys)
 
 
 def _withdrawal(row: Any) -> Withdrawal:
@@ -183,12 +203,12 @@ def main() -> int:
     """Replay the logs; returns the exit status."""
     try:
         done = replay(open_store(settings()), now(), settings().erasure_working_days)
-    except BrokenLog as error:
+    except (BrokenLog, NotLogged) as error:
         print(error, file=sys.stderr)
         return 1
     print(
-        f"withdrawals carried out again: {done.withdrawn}; erasures due again: {done.erasures}; "
-        f"withdrawals that the log did not have: {done.added_to_log}; releases put back: {done.releases}"
+        f"withdrawals carried out again: {done.withdrawn}; erasures due again: {done.erasures}; keys ended again: {done.keys}; "
+        f"withdrawals and ends of keys that the log did not have: {done.added_to_log}; releases put back: {done.releases}"
     )
     return 0
 

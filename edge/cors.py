@@ -9,8 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge.errors import RequestRefused
 
 _METHODS = "GET, POST, PUT, DELETE"
-_HEADERS = "Authorization, Content-Type, X-API-Key, X-Request-Id, Idempotency-Key, If-Match, If-None-Match"
-_READABLE = "X-Request-Id, Retry-After, ETag, Location"
+_HEADERS = (
+    "Authorization, Content-Type, X-API-Key, X-Request-Id, Idempotency-Key, If-Match, If-None-Match, "
+    "Notice-Version, Notice-Language"
+)
+_READABLE = "X-Request-Id, Retry-After, ETag, Location, Link"
 _REMEMBERED_SECONDS = "600"
 
 

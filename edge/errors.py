@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from edge.patterns import IN_WORDS
+
 _MOST_NAMED = 5
 _LONGEST_NAME = 100
 _PLAIN_NAME = re.compile(r"[A-Za-z_]+(?:[0-9]{1,3}(?:[A-Za-z_]+|$))*")
@@ -130,6 +132,8 @@ def repeatable(name: str) -> str:
 
 def _expectation(error: Mapping[str, Any]) -> str:
     text = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        text = IN_WORDS.get(text.removeprefix("String should match pattern '").removesuffix("'"), text)
     return _WORDS.get(error["type"], text[:1].lower() + text[1:])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import os
 import re
 import secrets
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from edge.scopes import SCOPES, SCORE
+from edge.secret_files import replaced
 
 _PREFIX = "hmac-sha256"
 _SHAPE = re.compile(rb"opora-([0-9a-f]{16})-[A-Za-z0-9_-]{43}")
@@ -115,13 +115,7 @@ class KeyFile:
         return FileLock(self.path.with_name(f"{self.path.name}.lock"), mode=0o600)
 
     def _replace(self, lines: list[str]) -> None:
-        draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write("".join(f"{line}\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
+        replaced(self.path, "".join(f"{line}\n" for line in lines).encode())
 
 
 class WatchedKeys:

@@ -1,4 +1,4 @@
-"""JSON objects in which a name stands twice are refused: which of its two values was meant, nobody can tell."""
+"""JSON bodies as routes read them: an object in which a name stands twice is refused, for nobody can tell what was meant."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -37,9 +37,22 @@ def given_twice(*place: str | int) -> RequestRefused:
     return RequestRefused(422, "invalid_request", f"{field}: is given twice", field)
 
 
+_UNREADABLE = RequestRefused(
+    422,
+    "invalid_json",
+    "body: cannot be read: it is not UTF-8, is nested too deeply, or has a number of thousands of digits",
+    "body",
+)
+
+
 class _Once(Request):
     async def json(self) -> Any:
-        return read_once(await self.body())
+        try:
+            return read_once(await self.body())
+        except json.JSONDecodeError:
+            raise
+        except (ValueError, RecursionError):
+            raise _UNREADABLE from None
 
 
 class OnceRoute(APIRoute):

@@ -1,4 +1,4 @@
-"""Secrets that a machine makes for itself: once, whole or not at all, readable by their owner only."""
+"""Secrets that a machine keeps in files: each whole or not at all, readable by its owner only, and there after a power cut."""
 
 import os
 import secrets
@@ -24,6 +24,16 @@ def replaced(path: Path, content: bytes) -> None:
         OSError: it cannot be written, and the file is as before.
     """
     _draft(path, content).replace(path)
+    keep_names(path.parent)
+
+
+def keep_names(folder: Path) -> None:
+    """Have what the names in a folder stand for on disk: syncing a file keeps its bytes, and not that it is called so."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _publish(path: Path, content: bytes) -> None:
@@ -34,6 +44,7 @@ def _publish(path: Path, content: bytes) -> None:
         pass  # another process was faster, and its secret is as good
     finally:
         draft.unlink()
+    keep_names(path.parent)
 
 
 def _draft(path: Path, content: bytes) -> Path:

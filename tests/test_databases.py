@@ -105,6 +105,14 @@ def test_the_consent_service_reads_the_online_features_and_changes_nothing_of_th
     read.dispose()
 
 
+@pytest.mark.parametrize("made", ["CREATE TABLE scores (client_code text)", "CREATE TABLE scores AS SELECT 'C-1' AS client_code"])
+def test_the_consent_service_reads_no_other_table_of_the_banks(places: dict[tuple[str, str], URL], made: str) -> None:
+    run(places["bank", "bank"], made)
+    with pytest.raises(ProgrammingError, match="permission denied for table scores"):
+        run(places["consent", "bank"], "SELECT * FROM scores")
+    run(places["bank", "bank"], "DROP TABLE scores")
+
+
 def test_consents_are_kept_with_no_right_to_make_roles_and_partners_still_read_apart(
     places: dict[tuple[str, str], URL], tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 from consent_api import audit
 from consent_api.audit import Actor, Entry
 from consent_api.callers.roles import Principal, Role
+from consent_api.custody import withdrawals
+from consent_api.custody.withdrawals import Withdrawal
 from consent_api.store import Store
 from consent_api.tables import KEYS
 
@@ -56,22 +58,30 @@ class Keyring:
             return self._issue(connection, role, subject, at, expires_at)
 
     def rotate(self, key_id: str, at: datetime, old_until: datetime, expires_at: datetime | None) -> str | None:
-        """Another key of the same subject, beside which the old one works on until `old_until`; None: it is not in force."""
+        """Another key of the same subject, beside which the old one works on until `old_until`; None: it is not in force.
+
+        Raises:
+            NotLogged: the log of withdrawals cannot be written, and nothing has changed.
+        """
         with self._store.writing() as connection:
             row = connection.execute(select(KEYS).where(KEYS.c.key_id == key_id, *_in_force(at))).one_or_none()
             if row is None:
                 return None
             ends = old_until if row.expires_at is None else min(old_until, row.expires_at)
-            connection.execute(update(KEYS).where(KEYS.c.key_id == key_id).values(expires_at=ends))
-            audit.append(connection, OPERATOR, at, [Entry("key.expires", key_id, {"expires_at": ends.isoformat()})])
+            end_at(connection, key_id, ends, OPERATOR, at)
             return self._issue(connection, row.role, row.subject, at, expires_at)
 
     def revoke(self, key_id: str, at: datetime) -> bool:
-        """End a key; False when there is no such key in force."""
+        """End a key; False when there is no such key in force.
+
+        Raises:
+            NotLogged: the log of withdrawals cannot be written, and the key is in force.
+        """
         in_force = (KEYS.c.key_id == key_id, KEYS.c.revoked_at.is_(None))
         with self._store.writing() as connection:
             ended = connection.execute(update(KEYS).where(*in_force).values(revoked_at=at)).rowcount
             if ended:
+                withdrawals.note(connection, [_ended(key_id, at)])
                 audit.append(connection, OPERATOR, at, [Entry("key.revoked", key_id)])
         return bool(ended)
 
@@ -113,6 +123,17 @@ class Keyring:
 
     def _digest(self, secret: str) -> str:
         return hmac.new(self._pepper, secret.encode(), sha256).hexdigest()
+
+
+def end_at(connection: Connection, key_id: str, ends: datetime, actor: Actor, at: datetime) -> None:
+    """Have a key end at the moment `ends`, also after a restored backup."""
+    connection.execute(update(KEYS).where(KEYS.c.key_id == key_id).values(expires_at=ends))
+    withdrawals.note(connection, [_ended(key_id, ends)])
+    audit.append(connection, actor, at, [Entry("key.expires", key_id, {"expires_at": ends.isoformat()})])
+
+
+def _ended(key_id: str, at: datetime) -> Withdrawal:
+    return Withdrawal("key_ended", "", at, record_id=key_id)
 
 
 def _in_force(at: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from edge.secret_files import keep_names
+
 Line = Mapping[str, Any]
 _TAIL = 1 << 16
 _FURTHER = 16
@@ -64,17 +66,10 @@ class AppendOnlyFile:
                 data = data[os.write(descriptor, data) :]
             os.fsync(descriptor)
             if size == 0:
-                self._keep_name()
+                keep_names(self.path.parent)
         except OSError:
             os.ftruncate(descriptor, size)
             raise
-
-    def _keep_name(self) -> None:
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _newest(descriptor: int, size: int) -> Line | None:

@@ -1,4 +1,7 @@
-"""The log of withdrawals: on disk outside the database before one is acknowledged, so that no restored backup undoes it."""
+"""The log of withdrawals: on disk outside the database before one is acknowledged, so that no restored backup undoes it.
+
+Ends of API keys stand in it too, for the same reason.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from consent_api.custody.chained import chained
 from consent_api.custody.outside import custody_of
 
-Kind = Literal["withdrawn", "shortened", "erased"]
+Kind = Literal["withdrawn", "shortened", "erased", "key_ended"]
 _PENDING = "consent_withdrawals"
 _SAVEPOINTS = "consent_withdrawals_savepoints"
 SEALED = ("sequence", "at", "kind", "client", "company", "data_type", "purpose", "number", "record_id", "previous_hash")
@@ -18,12 +21,14 @@ SEALED = ("sequence", "at", "kind", "client", "company", "data_type", "purpose",
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """What a client ended, and when.
+    """What a client ended, or the bank of a key, and when.
 
     Attributes:
-        kind: "withdrawn", "shortened" (renewed to end sooner) or "erased" (all data of the client; the other fields are empty).
+        kind: "withdrawn", "shortened" (renewed to end sooner), "erased" (all data of the client) or "key_ended"; of the last two
+            the other fields are empty.
         client_code: whose consent it was; the log holds the pseudonym.
         number: the record's number among those of this client, company, data type and purpose.
+        record_id: of the consent, or the id of the key.
     """
 
     kind: Kind

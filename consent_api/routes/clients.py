@@ -18,8 +18,9 @@ from consent_api.routes.bodies import STORABLE, ClientConsents, ClientPath, Cons
 from consent_api.routes.changes import Change, answered, make, require_known, require_known_or_former
 from consent_api.routes.conditions import RESOURCE, Conditions, Shown, etag
 from edge.errors import RequestRefused, described
+from edge.names import OnceRoute
 
-router = APIRouter(tags=["client"])
+router = APIRouter(tags=["client"], route_class=OnceRoute)
 Client = Annotated[Visit, Depends(allow("client"))]
 Reader = Annotated[Visit, Depends(allow("client", "staff"))]
 ConsentId = Annotated[

@@ -15,8 +15,9 @@ from consent_api.routes.bodies import AskRequest, RequestAnswer
 from consent_api.routes.changes import Change, make, require_known
 from consent_api.routes.conditions import RESOURCE, Conditions, Shown
 from edge.errors import RequestRefused, described
+from edge.names import OnceRoute
 
-router = APIRouter(tags=["staff"])
+router = APIRouter(tags=["staff"], route_class=OnceRoute)
 _CHANGED = described({409: "the consent, or the text to be shown, has changed since it was read: nothing was done"})
 
 

@@ -13,14 +13,17 @@ from starlette.testclient import TestClient
 
 from bentos.fraud.service import fraud_app
 from bentos.income.service import income_app
+from bentos.prescoring import form
 from bentos.prescoring.service import prescoring_app
 from bentos.recommendation.service import recommendation_app
 from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
 from bentos.serving.scopes import ROUTE_SCOPES
 from edge.key_file import new_key
+from edge.patterns import IN_WORDS
 from edge.scopes import OPEN_PATHS, SCOPES, UndeclaredScope
 from settings import Settings
+from tests.edge.described import patterns
 
 APPS: dict[str, Callable[[Backend], FastAPI]] = {
     "fraud": fraud_app,
@@ -210,6 +213,11 @@ def test_every_field_and_parameter_has_a_description(service: Service) -> None:
         if not (parameter.get("description") or parameter["schema"].get("description"))
     ]
     assert not silent
+
+
+def test_every_pattern_can_be_said_in_words_when_a_request_breaks_it(service: Service) -> None:
+    worded_as_a_moment = {form._MOMENT_SCHEMA["pattern"]}  # described, and never what refuses
+    assert patterns(service.description) <= IN_WORDS.keys() | worded_as_a_moment
 
 
 def test_every_json_body_has_an_example(service: Service) -> None:

@@ -47,6 +47,21 @@ def test_p37_a_listed_origin_may_call_and_never_with_cookies(http: TestClient) -
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+def listed(header: str) -> set[str]:
+    return {name.strip().lower() for name in header.split(",")}
+
+
+def test_a_listed_origin_may_send_and_read_every_header_there_is(http: TestClient, bank) -> None:
+    """Or a page of the bank could not say which text it has shown, nor find the next page of a spreadsheet."""
+    operations = [operation for path in bank.http.app.openapi()["paths"].values() for operation in path.values()]
+    taken = {each["name"].lower() for one in operations for each in one.get("parameters", ()) if each["in"] == "header"}
+    given = {name.lower() for one in operations for answer in one["responses"].values() for name in answer.get("headers", ())}
+    origin = {"Origin": "https://bank.example"}
+    asked = http.options("/consent", headers=origin | {"Access-Control-Request-Method": "POST"})
+    assert taken <= listed(asked.headers["Access-Control-Allow-Headers"])
+    assert given <= listed(http.get("/", headers=origin).headers["Access-Control-Expose-Headers"])
+
+
 def test_the_page_of_the_endpoints_loads_nothing_from_other_machines(http: TestClient) -> None:
     page = http.get("/docs")
     assert page.status_code == 200

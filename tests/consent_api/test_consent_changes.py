@@ -1,5 +1,6 @@
 """Promises of changing a consent: once for each key, to what was read, withdrawn in one call, asked for by staff."""
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -85,6 +86,32 @@ def test_p16_a_header_that_comes_twice_is_no_decision(bank, name: str) -> None:
     refused = bank.http.post("/consent", json=BODY, headers=headers)
     assert (refused.status_code, refused.json()["error"]["field"]) == (400, name)
     assert rows(bank) == 0
+
+
+@pytest.mark.parametrize(("role", "path"), [("client", "/consent"), ("staff", "/consent-requests")])
+@pytest.mark.parametrize(
+    ("name", "meant", "said"), [("company", "silk-travel", "dala-market"), ("is_active", False, True), ("expires_at", None, None)]
+)
+def test_p16_a_field_that_comes_twice_is_no_decision(bank, role: str, path: str, name: str, meant: object, said: object) -> None:
+    """Whoever shows or logs the body may go by the other one of the two."""
+    body = json.dumps(BODY if role == "client" else ASKED)[1:-1]
+    twice = f"{{{json.dumps(name)}: {json.dumps(meant)}, {body}, {json.dumps(name)}: {json.dumps(said)}}}"
+    refused = bank.caller(role, "17")("POST", path, content=twice, headers={"Content-Type": "application/json"})
+    assert (refused.status_code, refused.json()["error"]["message"]) == (422, f"{name}: is given twice")
+    assert rows(bank) == 0
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe{", b'{"client_id": ' + b"9" * 5000 + b"}", b"[" * 10_000, b'{"client_id": "17", }', b""]
+)
+def test_p11_a_body_that_cannot_be_read_is_refused_by_name_and_audited(bank, client, body: bytes) -> None:
+    refused = client("POST", "/consent", content=body, headers={"Content-Type": "application/json"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "body")
+    with bank.store.reading() as connection:
+        of_it = AUDIT.c.request_id == refused.headers["X-Request-Id"]
+        assert connection.execute(select(AUDIT.c.action, AUDIT.c.object).where(of_it)).all() == [
+            ("request.refused", "POST /consent")
+        ]
 
 
 def test_p16_the_same_key_of_another_client_is_another_key(bank, client) -> None:

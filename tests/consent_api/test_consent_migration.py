@@ -21,6 +21,7 @@ from consent_api.releases import Subject
 from consent_api.store import Store, open_store
 from database import UtcTime, open_database
 from settings import Settings
+from tests.consent_api.cohorts import cohort
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KIND = ("dala-market", "category_spending", "market_statistics")
@@ -80,7 +81,7 @@ def migrated(config: Settings) -> Store:
 def test_a_consent_from_before_texts_were_kept_stays_in_force_and_says_so(migrated: Store) -> None:
     later = AT + timedelta(days=1)
     with migrated.writing() as connection:
-        assert consents.cohort(connection, *KIND, later) == ["1"]
+        assert cohort(connection, *KIND, later) == ["1"]
         for client, state in (("1", "active"), ("2", "revoked")):
             body = resources.of_company(connection, client, KIND[0], later)
             receipt = receipts.verify(receipts.issue(connection, body, later), migrated.custody.receipt_keys.published())

@@ -23,7 +23,7 @@ from consent_api import audit, consents, receipts
 from consent_api.audit import Actor
 from consent_api.catalogue import BrokenCatalogue
 from consent_api.consents import Grant
-from consent_api.custody.receipt_keys import TYPE, BrokenReceiptKeys, ForgedReceipt, ReceiptKeys
+from consent_api.custody.receipt_keys import TYPE, BrokenReceiptKeys, ForgedReceipt, ReceiptKeys, content_of
 from consent_api.record import resources
 from consent_api.record.notices import load_notices
 from consent_api.store import open_store
@@ -387,6 +387,18 @@ def test_processes_that_start_together_share_one_key(tmp_path: Path) -> None:
         thread.join()
     assert (len(seen), len(set(seen))) == (8, 1)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_file_that_is_away_for_a_while_is_not_made_anew(tmp_path: Path) -> None:
+    """A volume that is mounted again would hide the new key, and nobody could check what it has signed."""
+    path, aside = tmp_path / "receipt_keys", tmp_path / "aside"
+    keys = ReceiptKeys(path)
+    keys.sign(b"{}")
+    path.rename(aside)
+    receipt = keys.sign(b"{}")
+    assert not path.exists()
+    aside.rename(path)
+    assert content_of(receipt, ReceiptKeys(path).published()) == b"{}"
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"keys": []}', b'{"keys": [{"kty": "oct", "k": "AA"}]}'])

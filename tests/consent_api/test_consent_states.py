@@ -15,16 +15,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from sqlalchemy import and_, exists, not_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
 
-from consent_api import consents
+from consent_api import consents, releases
 from consent_api.audit import Actor
 from consent_api.consents import Grant
-from consent_api.record.current import consenting, has_ended
+from consent_api.record.current import has_ended
 from consent_api.record.states import FINAL, TRANSITIONS, ForbiddenTransition, require_transition
 from consent_api.store import Store, open_store
 from consent_api.tables import EVENTS, RECORDS
 from settings import Settings
+from tests.consent_api.cohorts import cohort
 
 WALKS = int(os.environ.get("OPORA_CONSENT_WALKS", "25"))
 STEPS = 30
@@ -116,7 +117,7 @@ class Walk(RuleBasedStateMachine):
     def cohorts_are_those_of_the_model(self) -> None:
         with self.store.reading() as connection:
             for data_type, purpose in KINDS:
-                found = consents.cohort(connection, COMPANY, data_type, purpose, self.at)
+                found = cohort(connection, COMPANY, data_type, purpose, self.at)
                 active = [client for client in "ab" if self._now((client, data_type, purpose))[0] == "active"]
                 assert found == [self.prefix + client for client in active]
                 assert consents.any_active(connection, COMPANY, data_type, purpose, self.at) == bool(found)
@@ -185,33 +186,34 @@ def test_p04_every_walk_equals_the_model() -> None:
     _walk(WALKS)
 
 
-def _stale_cache_on_revoke(patch: pytest.MonkeyPatch) -> None:
+def _cache_consenting(patch: pytest.MonkeyPatch, key: Callable[..., tuple[Any, ...]]) -> dict[tuple[Any, ...], list[str]]:
+    """Whoever consents is looked up once for each `key` of what is asked; returns what is remembered."""
     known: dict[tuple[Any, ...], list[str]] = {}
-    cohort, grant = consents.cohort, consents.grant
+    consenting = releases.consenting
 
-    def cached(connection: Any, *asked: Any) -> list[str]:
-        if asked not in known:
-            known[asked] = cohort(connection, *asked)
-        return known[asked]
+    def cached(*asked: Any) -> ColumnElement[bool]:
+        if key(*asked) not in known:
+            with Walk.store.reading() as connection:
+                known[key(*asked)] = list(connection.scalars(select(RECORDS.c.record_id).where(consenting(*asked))))
+        return RECORDS.c.record_id.in_(known[key(*asked)])
+
+    patch.setattr(Walk, "begun", staticmethod(known.clear))
+    patch.setattr(releases, "consenting", cached)
+    return known
+
+
+def _stale_cache_on_revoke(patch: pytest.MonkeyPatch) -> None:
+    known, grant = _cache_consenting(patch, lambda *asked: asked), consents.grant
 
     def forgetting(*arguments: Any, **more: Any) -> list[str]:
         known.clear()
         return grant(*arguments, **more)
 
-    patch.setattr(Walk, "begun", staticmethod(known.clear))
-    patch.setattr(consents, "cohort", cached)
     patch.setattr(consents, "grant", forgetting)
 
 
 def _stale_cache_on_expiry(patch: pytest.MonkeyPatch) -> None:
-    known: dict[tuple[Any, ...], list[str]] = {}
-    cohort = consents.cohort
-
-    def cached(connection: Any, company: str, data_type: str, purpose: str, at: datetime) -> list[str]:
-        kind = (company, data_type, purpose)
-        if kind not in known:
-            known[kind] = cohort(connection, *kind, at)
-        return known[kind]
+    known = _cache_consenting(patch, lambda *asked: asked[:-1])
 
     def forgetting(change: Callable[..., Any]) -> Callable[..., Any]:
         def changed(*arguments: Any, **more: Any) -> Any:
@@ -220,21 +222,20 @@ def _stale_cache_on_expiry(patch: pytest.MonkeyPatch) -> None:
 
         return changed
 
-    patch.setattr(Walk, "begun", staticmethod(known.clear))
-    patch.setattr(consents, "cohort", cached)
     for name in ("grant", "request", "revoke"):
         patch.setattr(consents, name, forgetting(getattr(consents, name)))
 
 
 def _off_by_one_expiry(patch: pytest.MonkeyPatch) -> None:
-    def one_second_longer(connection: Any, company: str, data_type: str, purpose: str, at: datetime) -> list[str]:
+    consenting = releases.consenting
+
+    def one_second_longer(company: str, data_type: str, purpose: str, at: datetime) -> ColumnElement[bool]:
         kind = and_(RECORDS.c.company == company, RECORDS.c.data_type == data_type, RECORDS.c.purpose == purpose)
         begun = exists().where(EVENTS.c.record_id == RECORDS.c.record_id, EVENTS.c.state == "active")
         ending = and_(kind, RECORDS.c.valid_until == at, begun, not_(has_ended()))
-        counted = or_(consenting(company, data_type, purpose, at), ending)
-        return list(connection.scalars(select(RECORDS.c.client_code).where(counted).order_by(RECORDS.c.client_code)))
+        return or_(consenting(company, data_type, purpose, at), ending)
 
-    patch.setattr(consents, "cohort", one_second_longer)
+    patch.setattr(releases, "consenting", one_second_longer)
 
 
 def _revoke_of_the_latest_grant_only(patch: pytest.MonkeyPatch) -> None:

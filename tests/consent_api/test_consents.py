@@ -13,6 +13,7 @@ from consent_api.consents import Grant
 from consent_api.record.validity import ExpiryOutOfRange, latest_expiry
 from consent_api.store import Store
 from consent_api.tables import EVENTS, RECORDS
+from tests.consent_api.cohorts import cohort
 
 ACTOR = Actor("test", "test")
 AT = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -30,9 +31,9 @@ def withdraw(store: Store, client: str, at: datetime = AT) -> int:
         return consents.revoke(connection, client, KIND[0], ACTOR, at)
 
 
-def cohort(store: Store, at: datetime = AT) -> list[str]:
+def active(store: Store, at: datetime = AT) -> list[str]:
     with store.reading() as connection:
-        return consents.cohort(connection, *KIND, at)
+        return cohort(connection, *KIND, at)
 
 
 def history(store: Store, record_id: str) -> list[str]:
@@ -48,9 +49,9 @@ def states(store: Store, client: str, at: datetime = AT) -> list[str]:
 
 def test_p04_a_consent_is_active_until_it_is_withdrawn(store: Store) -> None:
     record = give(store, "1")
-    assert cohort(store) == ["1"]
+    assert active(store) == ["1"]
     assert withdraw(store, "1", AT + timedelta(seconds=1)) == 1
-    assert cohort(store) == []
+    assert active(store) == []
     assert withdraw(store, "1", AT + timedelta(seconds=2)) == 0
     assert sorted(history(store, record)) == ["active", "revoked"]
 
@@ -62,7 +63,7 @@ def test_p04_renewal_is_a_new_record_that_ends_the_old_and_is_linked_to_it(store
     with store.writing() as connection:
         (record,) = consents.of_client(connection, "1", AT + timedelta(days=1))
     assert (record.record_id, record.previous_record_id, record.number, record.state) == (second, first, 2, "active")
-    assert cohort(store, AT + timedelta(days=1)) == ["1"]
+    assert active(store, AT + timedelta(days=1)) == ["1"]
 
 
 def test_p04_a_withdrawn_consent_can_be_given_again_and_its_history_stays(store: Store) -> None:
@@ -78,7 +79,7 @@ def test_p19_a_consent_ends_exactly_at_its_last_second(store: Store, second: int
     until = datetime(2027, 3, 1, 0, 0, 0, tzinfo=UTC)
     give(store, "1", until=until)
     moment = until + timedelta(seconds=second)
-    assert cohort(store, moment) == counted
+    assert active(store, moment) == counted
     assert states(store, "1", moment) == (["active"] if counted else ["expired"])
 
 
@@ -115,7 +116,7 @@ def test_p19_a_consent_ends_in_the_right_one_of_two_equal_hours(store: Store, fo
     until = datetime(2027, 10, 31, 2, 30, fold=fold, tzinfo=BERLIN)
     give(store, "1", until=until)
     moments = [datetime(2027, 10, 31, hour, 30, tzinfo=UTC) - timedelta(seconds=1) for hour in (0, 1, 2)]
-    assert [cohort(store, moment) == ["1"] for moment in moments] == [True, fold == 1, False]
+    assert [active(store, moment) == ["1"] for moment in moments] == [True, fold == 1, False]
 
 
 def test_p19_an_hour_that_clocks_skip_shortens_nothing(store: Store) -> None:
@@ -123,7 +124,7 @@ def test_p19_an_hour_that_clocks_skip_shortens_nothing(store: Store) -> None:
     until = datetime(2027, 3, 28, 12, 0, tzinfo=BERLIN)
     give(store, "1", datetime(2027, 3, 27, 12, 0, tzinfo=BERLIN), until)
     ends = datetime(2027, 3, 28, 10, 0, tzinfo=UTC)
-    assert [cohort(store, ends + timedelta(seconds=second)) for second in (-1, 0)] == [["1"], []]
+    assert [active(store, ends + timedelta(seconds=second)) for second in (-1, 0)] == [["1"], []]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_p19_an_hour_that_clocks_skip_shortens_nothing(store: Store) -> None:
 def test_p19_a_year_over_a_leap_day_ends_on_its_last_second(store: Store, day: tuple, last: tuple) -> None:
     give(store, "1", datetime(*day, 23, 59, 59, 500_000, tzinfo=UTC))
     ends = datetime(*last, 23, 59, 59, tzinfo=UTC)
-    assert [cohort(store, ends + timedelta(seconds=second)) for second in (-1, 0, 1)] == [["1"], [], []]
+    assert [active(store, ends + timedelta(seconds=second)) for second in (-1, 0, 1)] == [["1"], [], []]
 
 
 @pytest.mark.parametrize(("second", "accepted"), [(-1, True), (0, True), (1, False)])
@@ -140,11 +141,11 @@ def test_p19_no_consent_lasts_longer_than_twelve_months(store: Store, second: in
     until = latest_expiry(AT) + timedelta(seconds=second)
     if accepted:
         give(store, "1", until=until)
-        assert cohort(store, until - timedelta(seconds=1)) == ["1"]
+        assert active(store, until - timedelta(seconds=1)) == ["1"]
     else:
         with pytest.raises(ExpiryOutOfRange):
             give(store, "1", until=until)
-        assert cohort(store) == []
+        assert active(store) == []
 
 
 @pytest.mark.parametrize("second", [-1, 0])
@@ -157,7 +158,7 @@ def test_thousands_of_clients_are_granted_in_one_call(store: Store) -> None:
     wanted = [Grant(str(number), *KIND) for number in range(2_500)]
     with store.writing() as connection:
         assert len(consents.grant(connection, wanted, ACTOR, AT)) == 2_500
-    assert cohort(store) == sorted(each.client_code for each in wanted)
+    assert active(store) == sorted(each.client_code for each in wanted)
 
 
 def test_p04_two_writers_at_once_leave_one_active_record(store: Store) -> None:
@@ -166,7 +167,7 @@ def test_p04_two_writers_at_once_leave_one_active_record(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert cohort(store) == ["1"]
+    assert active(store) == ["1"]
     with store.reading() as connection:
         ended = connection.scalar(select(func.count()).select_from(EVENTS).where(EVENTS.c.state == "superseded"))
         numbers = connection.scalars(select(RECORDS.c.number).order_by(RECORDS.c.number)).all()

@@ -4,7 +4,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from consent_api.app import create_app
+from edge.patterns import IN_WORDS
 from settings import Settings
+from tests.edge.described import patterns
 
 DESCRIPTION = create_app(lambda: None, Settings()).openapi()
 ROUTES = [(method, path) for path, operations in DESCRIPTION["paths"].items() for method in operations]
@@ -32,3 +34,8 @@ def test_p32_the_schemas_refuse_what_is_no_example() -> None:
     profile = DESCRIPTION["paths"]["/client/{client_id}"]["get"]["responses"]["200"]["content"]["application/json"]
     companies = DESCRIPTION["paths"]["/companies"]["get"]["responses"]["200"]["content"]["application/json"]
     assert list(checked(profile).iter_errors(companies["example"]))
+
+
+def test_every_pattern_can_be_said_in_words_when_a_request_breaks_it() -> None:
+    assert patterns(DESCRIPTION)
+    assert patterns(DESCRIPTION) <= IN_WORDS.keys()

@@ -18,6 +18,7 @@ from consent_api.store import Store
 from consent_api.tables import ANSWERS, CHARGES, DELETIONS, EVENTS, KEYS, RECORDS, RELEASES, SCHEMA, TOKENS
 from edge.errors import RequestRefused
 from settings import Settings
+from tests.consent_api.cohorts import cohort
 
 ACTOR = Actor("test", "client")
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -292,4 +293,4 @@ def test_a_client_who_comes_back_while_the_job_runs_keeps_the_new_consent(store:
     monkeypatch.setattr(store, "writing", come_back)
     retain(store, POLICY, START)
     with store.reading() as connection:
-        assert consents.cohort(connection, *KIND, START) == ["C-1"]
+        assert cohort(connection, *KIND, START) == ["C-1"]

@@ -15,6 +15,7 @@ from clock import now
 from consent_api import consents, restore
 from consent_api.app import open_service
 from consent_api.audit import Actor
+from consent_api.callers.credentials import Keyring
 from consent_api.consents import Grant
 from consent_api.custody.append_only import AppendOnlyFile
 from consent_api.custody.withdrawals import NotLogged
@@ -23,6 +24,7 @@ from consent_api.restore import BrokenLog
 from consent_api.store import Store, open_store
 from consent_api.tables import ERASURES
 from settings import Settings
+from tests.consent_api.cohorts import cohort
 
 ACTOR = Actor("test", "client")
 AT = datetime(2026, 11, 21, 12, 0, 0, 250000, tzinfo=UTC)
@@ -44,7 +46,7 @@ def withdraw(store: Store, clients: list[str], at: datetime) -> None:
 
 def active(store: Store, at: datetime) -> list[str]:
     with store.reading() as connection:
-        return consents.cohort(connection, *KIND, at)
+        return cohort(connection, *KIND, at)
 
 
 def later(seconds: float) -> datetime:
@@ -146,6 +148,58 @@ def test_p22_an_erasure_that_the_backup_had_not_seen_is_due_again(store: Store, 
             CLIENTS[0],
             erasure.due(later(5), DAYS),
         )
+
+
+def in_force(ring: Keyring, keys: dict[str, str], at: datetime) -> set[str]:
+    return {name for name, key in keys.items() if ring.recognise(key, at)}
+
+
+def id_of(key: str) -> str:
+    return key.split("-")[1]
+
+
+def test_p29_a_restored_backup_brings_back_no_key_that_was_revoked_or_replaced(store: Store, backup) -> None:
+    ring = Keyring(store, b"p" * 32)
+    keys = {name: ring.issue("partner", "dala-market", AT, later(10 * 86400)) for name in ("kept", "revoked", "replaced", "both")}
+    put_back = backup()
+    for name in ("replaced", "both"):
+        ring.rotate(id_of(keys[name]), later(1), later(3600), None)
+    for name in ("revoked", "both"):
+        ring.revoke(id_of(keys[name]), later(2))
+    assert replay(store, later(3)) == restore.Replayed(0, 0, 0)
+    put_back()
+    assert in_force(ring, keys, later(3)) == set(keys)  # that is what a restore does
+    assert replay(store, later(3)) == restore.Replayed(0, 0, 0, keys=3)
+    assert in_force(ring, keys, later(3)) == {"kept", "replaced"}
+    assert in_force(ring, keys, later(3600)) == {"kept"}
+    assert replay(store, later(4)) == restore.Replayed(0, 0, 0)
+
+
+def test_p29_keys_that_were_revoked_before_the_log_knew_of_keys_get_into_it(store: Store, backup) -> None:
+    ring = Keyring(store, b"p" * 32)
+    key = ring.issue("partner", "dala-market", AT)
+    put_back = backup()
+    ring.revoke(id_of(key), later(1))
+    store.custody.withdrawals.path.unlink()
+    assert replay(store, later(2)) == restore.Replayed(0, 0, added_to_log=1)
+    put_back()
+    assert replay(store, later(3)).keys == 1
+    assert ring.recognise(key, later(3)) is None
+
+
+def test_p29_a_key_that_cannot_be_logged_is_not_revoked_and_the_operator_is_told(store: Store, process) -> None:
+    if store.engine.dialect.name != "sqlite":
+        pytest.skip("the command opens the SQLite file of the test")
+    key = Keyring(store, b"p" * 32).issue("partner", "dala-market", AT)
+    path = store.custody.withdrawals.path
+    path.mkdir(parents=True)
+    ran = process("consent_api.auth", "revoke", id_of(key))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.splitlines() == [
+        f"nothing has changed: {path} cannot be written (Is a directory): make room or mount its volume"
+    ]
+    path.rmdir()
+    assert process("consent_api.auth", "revoke", id_of(key)).returncode == 0
 
 
 def test_the_log_is_whole_before_the_withdrawal_is_acknowledged_and_names_nobody(store: Store) -> None:

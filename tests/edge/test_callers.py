@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import stat
 import time
 from collections.abc import Callable
@@ -105,6 +106,35 @@ def test_when_the_last_key_is_revoked_or_its_file_is_gone_nobody_is_let_in(confi
     time.sleep(0.6)
     assert worker("") == 401
     assert calls(Keyring(config))("") == 200  # started anew without keys: loopback, as before
+
+
+def test_p10_p29_a_revocation_outlives_a_power_cut_once_it_is_told(config: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On disk are a file's bytes when it is synced, and which bytes its name stands for when its folder is."""
+    path, fsync = keys_path(config), os.fsync
+    synced: list[tuple[Path, str]] = []
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), path.read_text() if path.exists() else ""))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    _, entry = issue(config)
+    assert synced[-1] == (path.parent, path.read_text())
+    KeyFile(path).remove(entry.key_id)
+    assert synced[-1] == (path.parent, "")
+
+
+def test_a_full_disk_leaves_the_key_file_as_it_was_and_nothing_beside_it(config: Settings) -> None:
+    issue(config)
+    path, limits = keys_path(config), resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before[path.name]) + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            issue(config, "second")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == before
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe", b"hmac-sha256:short", b"", b"\x00" * 100])

@@ -9,13 +9,14 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 from starlette.testclient import TestClient
 
-from edge.errors import RequestRefused, error_body, field_name, install_error_handlers
+from edge.errors import RequestRefused, error_body, field_name, install_error_handlers, validation_refusal
 from edge.keys import ConfigurationError, KeyGuard, Keyring, check_binding
 from edge.limits import BodyLimit
 from edge.media import MediaTypes
+from edge.patterns import IN_WORDS
 from settings import Settings
 
 LIMIT = 2_000
@@ -175,6 +176,15 @@ def test_every_error_text_can_be_sent(text: str) -> None:
 def test_the_body_as_a_whole_is_called_body() -> None:
     assert field_name(("body",)) == field_name(("body", 17)) == "body"
     assert field_name(("query", "limit")) == "limit"
+
+
+@pytest.mark.parametrize("pattern", IN_WORDS)
+def test_what_a_pattern_asks_for_is_said_in_words(pattern: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(dict[str, Annotated[str, Field(pattern=pattern)]]).validate_python({"code": "\0"})
+    for with_context in (True, False):
+        refusal = validation_refusal(caught.value.errors(include_context=with_context))
+        assert refusal.message == f"code: {IN_WORDS[pattern]}"
 
 
 @pytest.mark.parametrize("name", ["880229500123", "87075553012", "KZ20387547621106", "Айгуль Канарейкина", "a@b.kz", "A-77 B"])
