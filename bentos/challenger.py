@@ -14,7 +14,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import orjson
 from bentos.serving.metric_files import VARIABLE
 from registry.reader import Registered
 from settings import PROJECT
+from settings.environment import PREFIX
 
 _LOADING_SECONDS, _SCORING_SECONDS = 120.0, 60.0
 _PIECE = 1 << 16
@@ -68,7 +69,7 @@ class Challenger:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=PROJECT,
-            env={name: value for name, value in os.environ.items() if name != VARIABLE} | {"OMP_NUM_THREADS": "1"},
+            env=_without_keys(os.environ) | {"OMP_NUM_THREADS": "1"},
         )
 
     def wait_ready(self) -> None:
@@ -135,6 +136,11 @@ class Challenger:
         late = self._process.poll() is None
         self.close()
         return ChallengerEnded("it did not answer in time" if late else f"its process ended with {self._process.returncode}")
+
+
+def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process may know that reads no setting and makes no figures: settings hold keys and passwords."""
+    return {name: value for name, value in environment.items() if not name.upper().startswith(PREFIX) and name != VARIABLE}
 
 
 def _comes(pipe: Any, event: int, seconds: float) -> bool:

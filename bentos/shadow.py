@@ -85,11 +85,10 @@ class Shadow:
         """Perhaps have the challenger score the kept rows of one request; all of them or none."""
         if self.version is None or random.random() >= self._config.shadow_share:  # noqa: S311 - a sample, no secret
             return
-        drawn = [row for row in rows if row.status == OK and not row.is_simulation]
-        if len(self._waiting) + len(drawn) > self._config.shadow_queue:
-            SHADOW_ROWS.labels(self.use_case, "dropped").inc(len(drawn))
+        if len(self._waiting) + len(rows) > self._config.shadow_queue:  # before any row of a batch is made
+            SHADOW_ROWS.labels(self.use_case, "dropped").inc(len(rows))
         else:
-            self._waiting.extend(drawn)
+            self._waiting.extend([row for row in rows if row.status == OK and not row.is_simulation])
 
     def _run(self) -> None:
         look_at = 0.0

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from bentos.income.prediction import Scored
+from features.categories import CATEGORIES
 from features.columns import FeatureColumn
 from features.columns.models import MODEL_COLUMNS
 from registry.outputs import inverse_link
@@ -20,6 +21,8 @@ _SPOKEN = 3
 """So many features are listed, and of each direction so many are read out."""
 
 _COLUMNS: Mapping[str, FeatureColumn] = {column.name: column for column in MODEL_COLUMNS["income"]}
+_HEALTH = frozenset(f"spend_{CATEGORIES[name]}_90d" for name in ("Медицина", "Спа и массаж"))
+"""Push texts do not name these either: what clients spend on their health is not for a loan officer to read out."""
 _SPACES = {"log": "ln(tenge a month)", "identity": "tenge a month"}
 _UNIT = re.compile(r", (?:₸|KZT|дней|days)$")
 
@@ -50,7 +53,8 @@ class Explanation(BaseModel):
     baseline_income: float = Field(description="What the model says of nobody in particular, tenge a month.")
     prediction: float = Field(description="Predicted income, tenge a month.")
     top_features: list[Contribution] = Field(
-        description=f"The {MOST} features that weighed most, weightiest first. What describes who a person is (age) is not named."
+        description=f"The {MOST} features that weighed most, weightiest first. What describes who a person is (age) and what is "
+        "spent on health are not named."
     )
     model_space: ModelSpace
     text: str = Field(description="For reading out, Russian.")
@@ -59,26 +63,29 @@ class Explanation(BaseModel):
 
 @dataclass(frozen=True)
 class _Phrases:
-    """How an explanation is said in one language; `title` takes the name of a contribution in it."""
+    """How an explanation is said in one language; `title` takes the name of a contribution in it.
+
+    What raises and lowers is said in two ways: of one feature, and of several.
+    """
 
     income: str
-    raising: str
-    lowering: str
+    raising: tuple[str, str]
+    lowering: tuple[str, str]
     currency: str
     title: Callable[[Contribution], str]
 
 
 _RUSSIAN = _Phrases(
-    "Ожидаемый доход — около {} ₸ в месяц, при типичном уровне {} ₸.",
-    " Повышают оценку: {}.",
-    " Понижают: {}.",
+    "Ожидаемый доход — около {}\u00a0₸ в месяц при типичном уровне {}\u00a0₸.",
+    (" Повышает оценку: {}.", " Повышают оценку: {}."),
+    (" Понижает: {}.", " Понижают: {}."),
     "₸",
     attrgetter("title"),
 )
 _ENGLISH = _Phrases(
-    "Expected income is about {} KZT a month, against a typical {} KZT.",
-    " Raising it: {}.",
-    " Lowering it: {}.",
+    "Expected income is about {}\u00a0KZT a month, against a typical {}\u00a0KZT.",
+    (" Raising it: {}.", " Raising it: {}."),
+    (" Lowering it: {}.", " Lowering it: {}."),
     "KZT",
     attrgetter("title_en"),
 )
@@ -113,7 +120,7 @@ def explain(scored: Scored) -> Explanation:
 
 
 def _nameable(name: str) -> bool:
-    return name in _COLUMNS and not _COLUMNS[name].protected
+    return name in _COLUMNS and not _COLUMNS[name].protected and name not in _HEALTH
 
 
 def _contribution(name: str, scored: Scored, shap_value: float, margin: float, link: str) -> Contribution:
@@ -135,7 +142,8 @@ def _tenge(link: str, margin: float) -> float:
 
 def _said(phrases: _Phrases, income: float, usual: float, top: list[Contribution]) -> str:
     said = phrases.income.format(_spoken(income), _spoken(usual))
-    for phrase, some in zip((phrases.raising, phrases.lowering), _by_direction(top), strict=True):
+    for (of_one, of_several), some in zip((phrases.raising, phrases.lowering), _by_direction(top), strict=True):
+        phrase = of_one if len(some) == 1 else of_several
         said += phrase.format("; ".join(_named(one, phrases) for one in some)) if some else ""
     return said
 
@@ -148,7 +156,7 @@ def _by_direction(top: list[Contribution]) -> tuple[list[Contribution], list[Con
 
 def _named(one: Contribution, phrases: _Phrases) -> str:
     sign = "+" if one.effect_tenge > 0 else "−"
-    return f"{_title(phrases.title(one))} ({sign}{_spoken(abs(one.effect_tenge))} {phrases.currency})"
+    return f"{_title(phrases.title(one))} ({sign}{_spoken(abs(one.effect_tenge))}\u00a0{phrases.currency})"
 
 
 def _title(title: str) -> str:

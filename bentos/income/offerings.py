@@ -124,19 +124,20 @@ def offered(
 
 
 def _product(offering: Offering, segment: Segment, income: float, features: Mapping[str, Any]) -> OfferedProduct:
-    figures = {name: _figure(value) for name, value in {**features, "income": round(income, -3)}.items()}
+    values = {**features, "income": round(income, -3)}
+    russian, english = ({name: _figure(value, sign) for name, value in values.items()} for sign in ",.")
     return OfferedProduct(
         code=offering.code,
         name=offering.name,
         description=offering.description,
-        reason=offering.reason.format_map({**figures, "segment": segment.name_ru}),
+        reason=offering.reason.format_map({**russian, "segment": segment.name_ru}),
         name_en=offering.name_en,
         description_en=offering.description_en,
-        reason_en=offering.reason_en.format_map({**figures, "segment": segment.name_en}),
+        reason_en=offering.reason_en.format_map({**english, "segment": segment.name_en}),
     )
 
 
-def _figure(value: object) -> str:
+def _figure(value: object, decimal_sign: str) -> str:
     if not isinstance(value, int | float):
         return str(value)
-    return f"{value:,.0f}".replace(",", "\u00a0") if abs(value) >= 10 else f"{value:.2g}"
+    return f"{value:,.0f}".replace(",", "\u00a0") if abs(value) >= 10 else f"{value:.2g}".replace(".", decimal_sign)

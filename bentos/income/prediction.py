@@ -17,9 +17,15 @@ from bentos.serving.bodies import Body, ClientCode
 from bentos.serving.clients import unknown_client, without_features
 from bentos.serving.rows import FeatureName, FeatureValue, check_given, frame_of, seen_by
 from edge.errors import RequestRefused
+from features.columns.models import MODEL_COLUMNS
 
 if TYPE_CHECKING:
     from registry.loading import LoadedModel
+
+_NEVER_NEGATIVE = frozenset(
+    column.name for column in MODEL_COLUMNS["income"] if not column.categorical and column.name != "avg_monthly_balance_KZT"
+)
+"""Sums, counts, shares and years; a balance may be overdrawn."""
 
 
 def _either(client: str, features: str) -> list[JsonValue]:
@@ -135,6 +141,7 @@ class IncomePredictor:
         started = time.perf_counter()
         model = self._backend.champion.model()
         check_given(given, model.scorer)
+        _check_signs(given)
         row = seen_by(model.scorer, given, self._known(client_id, bool(given), client_field))
         frame = frame_of(row)
         income = self._backend.predict(model, frame, started, client_id)["income"]
@@ -165,6 +172,13 @@ class IncomePredictor:
         if not given:
             raise without_features(field)
         return {}
+
+
+def _check_signs(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if name in _NEVER_NEGATIVE and value is not None and value < 0:
+            field = f"features.{name}"
+            raise RequestRefused(422, "invalid_request", f"{field}: should not be negative", field)
 
 
 def _named(refused: RequestRefused) -> RequestRefused:

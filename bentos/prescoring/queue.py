@@ -22,6 +22,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    not_,
     or_,
     select,
     update,
@@ -118,6 +119,8 @@ class TaskQueue:
 
     def take_this(self, task_id: str, payload: Mapping[str, Any]) -> Task | None:
         """Accept a task and hold it at once; None when it is finished or somebody holds it."""
+        if self._out_of_reach(task_id):  # whoever waits for it asks again and again
+            return None
         with self._engine.begin() as connection:
             _accept(connection, task_id, payload)
             return self._claim(connection, task_id)
@@ -162,6 +165,11 @@ class TaskQueue:
     def _anything_due(self) -> bool:
         with self._reader.connect() as connection:
             return connection.execute(select(_TASKS.c.task_id).where(_due()).limit(1)).first() is not None
+
+    def _out_of_reach(self, task_id: str) -> bool:
+        finished_or_held = (_TASKS.c.task_id == task_id) & (_TASKS.c.state != "failed") & not_(_due())
+        with self._reader.connect() as connection:
+            return connection.execute(select(_TASKS.c.task_id).where(finished_or_held)).first() is not None
 
     def _claim(self, connection: Connection, task_id: str | None) -> Task | None:
         wanted = (_due(),) if task_id is None else (_due(), _TASKS.c.task_id == task_id)

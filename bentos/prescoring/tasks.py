@@ -15,7 +15,8 @@ from monitoring.rows import open_journal
 _PATIENCE = 10.0
 """Seconds that a synchronous caller waits for somebody else who is computing the same form."""
 
-_LOOK_AGAIN = 0.01
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
+"""Seconds until such a caller looks again, each time twice as long: forty of them would keep a core busy with looking."""
 
 
 class Prescoring:
@@ -67,7 +68,7 @@ class Prescoring:
             RequestRefused: 422, the form could not be scored; 503, no champion yet, or somebody else is at it for too long.
         """
         task_id, payload = form.task_id(), form.model_dump()
-        deadline = time.monotonic() + _PATIENCE
+        deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
         while time.monotonic() < deadline:
             progress = self.queue.progress(task_id)
             if progress is not None and progress.result is not None:
@@ -75,7 +76,8 @@ class Prescoring:
             self._backend.champion.model()
             task = self.queue.take_this(task_id, payload)
             if task is None:  # another thread or process computes this very form
-                time.sleep(_LOOK_AGAIN)
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
             elif (result := self.work(task)) is not None:
                 return result
         message = "this form is being computed by another worker: ask again"

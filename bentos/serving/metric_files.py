@@ -1,8 +1,11 @@
 """Where the workers of one service share their Prometheus figures."""
 
+import fcntl
 import os
 import shutil
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from settings import settings
@@ -10,6 +13,8 @@ from settings import settings
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _KINDS = ("counter", "histogram", "gauge_livemax", "gauge_livesum")
 _ROOM = 256 << 10
+_SILENT_SECONDS = 86_400.0
+"""Folders of other machines in which nobody has worked or written for so long are those of containers that are no more."""
 _STARTED = 19
 """Place of the start in what follows the name in /proc/<pid>/stat, in ticks since the machine's own start: proc(5), field 22."""
 
@@ -27,6 +32,7 @@ def share_figures() -> None:
     folder = settings().var / "metrics" / _name(os.getppid())
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _work_in(folder)
         _tidy(folder.parent)
         _forget_the_dead(folder)
         _take_room(folder)
@@ -42,11 +48,36 @@ def _name(supervisor: int) -> str:
     return f"{socket.gethostname()}.{supervisor}.{started}"
 
 
+def _work_in(folder: Path) -> None:
+    """Hold a lock on the folder until this process ends, however it does: a container sees no processes of others.
+
+    Where the disk knows no locks nobody gets one, and so nothing of other containers is removed.
+    """
+    with suppress(OSError):
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
+
+
 def _tidy(parent: Path) -> None:
-    """Remove the folders of supervisors of this machine that have ended."""
-    for folder in parent.glob(f"{socket.gethostname()}.*"):
-        if not _lives(folder.name):
+    """Remove the folders of supervisors that have ended: of this machine at once, of others when nobody can need them."""
+    for folder in parent.iterdir():
+        ours = folder.name.startswith(f"{socket.gethostname()}.")
+        if not _lives(folder.name) if ours else _forsaken(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forsaken(folder: Path) -> bool:
+    """Whether no worker has the folder and none had it lately: a supervisor starts a killed one anew, and that counts on."""
+    try:
+        if time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < _SILENT_SECONDS:
+            return False
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(opened)
+    except OSError:
+        return False
+    return True
 
 
 def _lives(name: str) -> bool:

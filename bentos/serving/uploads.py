@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -90,8 +91,9 @@ async def receive_table(request: Request, folder: Path) -> Path:
 def forget_uploads(folder: Path, days: float) -> None:
     """Delete the files that were uploaded more than `days` ago: the lake has had them since."""
     for file in folder.glob("*.*"):
-        if file.stat().st_mtime < time.time() - days * 86_400:
-            file.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another upload is renamed, or forgotten by somebody else, meanwhile
+            if file.stat().st_mtime < time.time() - days * 86_400:
+                file.unlink()
 
 
 async def _receive(chunks: AsyncIterator[bytes], boundary: bytes, receiver: _Receiver) -> None:

@@ -50,6 +50,16 @@ def test_an_answer_may_come_in_pieces_longer_than_a_pipe_holds(tmp_path: Path, m
         challenger.close()
 
 
+def test_a_challenger_is_given_neither_keys_nor_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPORA_API_KEYS", '["for-services-only"]')
+    monkeypatch.setenv("opora_database_url", "postgresql+psycopg://bank:for-services-only@postgres:5432/bank")
+    challenger = Challenger(Registered("fraud", "2", "0" * 64), tmp_path)
+    try:
+        assert b"for-services-only" not in Path(f"/proc/{challenger.process_id}/environ").read_bytes()
+    finally:
+        challenger.close()
+
+
 def _started_as(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next challenger is a process with this script, whatever version it is asked to be."""
     started = subprocess.Popen

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from bentos.income.service import income_app
 from bentos.serving.application import guarded
 from bentos.serving.backend import Backend
+from bentos.serving.uploads import forget_uploads
 from database import open_database
 from monitoring.journal import Journal
 from settings import Settings
@@ -135,3 +136,10 @@ def test_an_import_from_an_empty_folder_is_409_and_no_path_is_taken_from_the_cal
 @pytest.mark.parametrize("wrong", ["nothing", "1", "'; --"])
 def test_what_is_no_id_is_404(client: TestClient, wrong: str) -> None:
     assert client.get(f"/api/imports/{wrong}").status_code == 404
+
+
+def test_uploads_that_vanish_while_old_ones_are_forgotten_are_no_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").symlink_to(tmp_path / "renamed meanwhile")
+    (tmp_path / "b.csv").write_bytes(CSV)
+    forget_uploads(tmp_path, days=-1)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

@@ -79,6 +79,11 @@ def test_features_alone_are_enough(backend: Backend, client: TestClient) -> None
     assert pd.isna(journalled(backend, body["score_id"]).client_id)
 
 
+def test_a_balance_may_be_negative_as_in_the_clients_table(backend: Backend, client: TestClient) -> None:
+    body = client.post(PATH, json={"features": {"avg_monthly_balance_KZT": -5000}}).json()
+    assert journalled(backend, body["score_id"]).feature_avg_monthly_balance_KZT == -5000
+
+
 def test_an_unknown_client_is_404_and_a_client_without_features_409(client: TestClient) -> None:
     for code, status in (("nobody", 404), ("3", 409)):
         answer = client.post(PATH, json={"client_id": code})

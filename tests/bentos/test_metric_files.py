@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,26 @@ def test_figures_of_a_supervisor_that_has_ended_are_removed_and_those_of_others_
     worker(tmp_path, "").check_returncode()
     assert elsewhere.exists()
     assert not before.exists()
+
+
+def test_figures_of_containers_that_are_no_more_are_removed_and_those_of_silent_ones_stay(tmp_path: Path) -> None:
+    fresh = tmp_path / "metrics" / "88fd0a71c2de.7.100"
+    elsewhere = "import socket; socket.gethostname = lambda: '1c6d22f0a9b3'\n"
+    environment = os.environ | {"OPORA_VAR": str(tmp_path), VARIABLE: str(tmp_path), "PYTHONPATH": str(PROJECT)}
+    script = elsewhere + WORKER + "print(os.environ['PROMETHEUS_MULTIPROC_DIR'], flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        silent = Path(other.stdout.readline().strip())
+        fresh.mkdir()
+        for path in (*silent.iterdir(), silent):
+            os.utime(path, (0, time.time() - 2 * 86_400))
+        worker(tmp_path, "").check_returncode()
+        assert (silent.exists(), fresh.exists()) == (True, True)
+        other.kill()
+    worker(tmp_path, "").check_returncode()
+    assert (silent.exists(), fresh.exists()) == (False, True)
 
 
 def test_a_challenger_makes_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

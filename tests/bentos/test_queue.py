@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from bentos.prescoring.queue import MOST_FAILURES, Task, TaskQueue
@@ -61,6 +61,14 @@ def test_twenty_callers_at_once_put_one_task_and_one_of_them_gets_it(engine: Eng
         tasks = list(callers.map(call, range(20)))
     assert sum(task is not None for task in tasks) == 1
     assert queue.waiting() == 1
+
+
+def test_callers_who_wait_for_a_held_task_neither_wait_for_the_database_nor_keep_others_from_it(engine: Engine) -> None:
+    queue = TaskQueue(engine)
+    assert queue.take_this("held", {}) is not None
+    with ThreadPoolExecutor(1) as caller, engine.begin() as writer:
+        writer.execute(text("UPDATE prescoring_tasks SET claims = claims"))
+        assert caller.submit(queue.take_this, "held", {}).result(timeout=5) is None
 
 
 def test_many_workers_share_the_tasks_without_taking_one_twice(engine: Engine) -> None:

@@ -163,6 +163,17 @@ def test_what_the_queue_has_no_room_for_is_dropped_and_counted(start: Callable[.
     assert len(backend.shadow._waiting) <= 10
 
 
+def test_a_batch_that_the_queue_has_no_room_for_is_dropped_without_making_its_rows(start: Callable[..., Backend]) -> None:
+    class Batch(list[JournalRow]):
+        def __iter__(self) -> Iterator[JournalRow]:
+            raise AssertionError("a row was made")
+
+    backend = start(shadow_queue=10)
+    before = counted("dropped")
+    backend.shadow.offer(Batch([lacking(backend)] * 11))
+    assert counted("dropped") == before + 11
+
+
 def test_a_challenger_that_cannot_score_is_news_for_the_journal_only(backend: Backend, client: TestClient) -> None:
     challenger = backend.shadow._challenger
     assert challenger is not None
@@ -207,8 +218,8 @@ def test_a_damaged_challenger_is_refused_and_the_champion_does_not_notice(
     api.set_registered_model_alias("fraud", models.CHAMPION, "1")
     api.set_registered_model_alias("fraud", models.CHALLENGER, version)
     assert wait_until(lambda: "challenger: DamagedModel" in caplog.text)
+    assert wait_until(lambda: backend.shadow.version is None)  # the shadow of the module's backend may have complained first
     assert client_of(backend).post(PATH, json={"amount": 1}).json()["model_version"] == "1"
-    assert backend.shadow.version is None
     api.set_registered_model_alias("fraud", models.CHALLENGER, "2")
     assert wait_until(lambda: backend.shadow.version == "2")
 
