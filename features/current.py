@@ -15,6 +15,7 @@ _AHEAD = timedelta(days=1)
 """Further ahead of now no event can be, wherever it happened."""
 _MISTAKEN = 0.001
 """At most this share of the events can be mistakes of their sources: a bank with more ahead of now lives by another calendar."""
+_EVENTS = {"transactions": "date", "transfers": "date", "payments": "ts"}
 
 
 class NothingIngested(Exception):
@@ -22,18 +23,29 @@ class NothingIngested(Exception):
 
 
 def newest_moment(tables: Mapping[str, Table]) -> datetime:
-    """The first midnight (UTC) after the newest purchase or payment: the moment that "today" means for batch work.
+    """The first midnight (UTC) after the newest purchase, transfer or payment: the moment that "today" means for batch work.
 
     Some few that lie ahead of now are mistakes and do not count: one mistyped year would make every client's year an empty one.
 
     Raises:
-        NothingIngested: neither purchases nor payments have been ingested.
+        NothingIngested: neither purchases nor transfers nor payments have been ingested.
     """
-    moments = [_newest(tables[name], column) for name, column in (("transactions", "date"), ("payments", "ts")) if name in tables]
+    moments = [_newest(tables[name], column) for name, column in _EVENTS.items() if name in tables]
     known = [pd.Timestamp(moment) for moment in moments if not pd.isna(moment)]
     if not known:
-        raise NothingIngested("the lake has no purchases and no payments: ingest them first (make ingest)")
+        raise NothingIngested("the lake has no purchases, transfers or payments: ingest them first (make ingest)")
     return (max(known).normalize() + timedelta(days=1)).to_pydatetime()
+
+
+def newest_full_month(transactions: Table) -> str:
+    """The newest calendar month that the purchases cover to its end, like 2026-10.
+
+    Transfers and payments may be newer: a month is not reported on before its purchases are there.
+
+    Raises:
+        NothingIngested: there are no purchases.
+    """
+    return f"{newest_moment({'transactions': transactions}).replace(day=1) - timedelta(days=1):%Y-%m}"
 
 
 def _newest(events: Table, column: str) -> pd.Timestamp:
@@ -51,10 +63,16 @@ def current_rows(use_case: str, tables: Mapping[str, Table], days: int) -> pd.Da
 
     income: every client as of the newest moment; recommendation: every client with every product; prescoring: the
     applications of the last `days`; fraud: the payments of the last `days`.
+
+    Raises:
+        NothingIngested: a table that the features are made of was never ingested.
     """
     as_of = newest_moment(tables)
-    spine = _SPINES[use_case](tables, as_of, days)
-    return FEATURE_SETS[use_case].features(tables, spine).to_pandas()
+    try:
+        rows = FEATURE_SETS[use_case].features(tables, _SPINES[use_case](tables, as_of, days))
+    except KeyError as error:
+        raise NothingIngested(f"the lake has no table {error.args[0]}: ingest it first (make ingest)") from error
+    return rows.to_pandas()
 
 
 def _clients(tables: Mapping[str, Table], as_of: datetime, _days: int) -> Table:

@@ -1,7 +1,6 @@
 """The main job: from raw tables to four champions, releases and drift reports."""
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,11 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
+from clock import now
+from consent_api.periods import Period
 from database import open_database
-from features.current import NothingIngested, newest_moment
-from features.lake import Lake, open_lake
+from features.current import NothingIngested, newest_full_month, newest_moment
+from features.lake import open_lake
 from features.online import OnlineStore
 from features.online_rows import newest_rows
 from features.own_spending import SPENDING_YEAR
@@ -21,13 +22,14 @@ from features.tables import TABLES
 from flows.aggregate import AggregateRequest, aggregate
 from flows.demo import give_consents
 from flows.drift import DriftRequest, drift
+from flows.full_disk import NoRoom
 from flows.ingest import IngestRequest, ingest
 from flows.refusing import refusing
 from flows.score import ScoreRequest, score
 from flows.train import TrainRequest, train
 from registry import models
 from settings import settings
-from simulator import SimulationConfig, simulate
+from simulator import BankInTheWay, SimulationConfig, simulate
 from training.task import NotTrainable
 
 DAYS = 30
@@ -46,7 +48,7 @@ class PipelineRequest(BaseModel):
 
 
 @flow(name="pipeline", validate_parameters=True, flow_run_name="pipeline")
-@refusing(RefusedFile, UnwritableLake, UnknownTable, NothingIngested)
+@refusing(RefusedFile, UnwritableLake, UnknownTable, NothingIngested, BankInTheWay, NoRoom)
 def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
     """Raw tables → lake → online features → four champions → journal, drift reports and releases; one row per use case.
 
@@ -68,17 +70,28 @@ def pipeline(request: PipelineRequest) -> list[dict[str, Any]]:
     if simulated:
         give_demo_consents()
     if "transactions" in versions:
-        aggregate(AggregateRequest(period=_last_month(lake)))
+        _release(newest_full_month(lake.read("transactions")))
     _remember({"lake": versions, "champions": _champions()})
     summary = _summary(reasons)
     create_table_artifact(key="pipeline", table=summary, description="The champions that this run left.")
     return summary
 
 
+def _release(month: str) -> None:
+    """Make the reports of a month, unless its purchases came from where the next one has begun already and here it has not."""
+    end = Period.of(month).end
+    if now() < end:
+        get_run_logger().warning("no reports of %s yet: they are made from %s on", month, f"{end:%Y-%m-%d}")
+        return
+    aggregate(AggregateRequest(period=month))
+
+
 def _renew(use_case: Any, request: PipelineRequest) -> str:
     """Train a use case, score what is current with its champion, compare that with the reference; says how it went."""
     try:
         trained = train(TrainRequest(use_case=use_case, trials=request.trials, seconds=request.seconds, seed=settings().seed))
+    except NoRoom:
+        raise  # the next run is to try again, though the lake has nothing new
     except NotTrainable as error:
         return f"not trained: {error}"
     if models.champion_version(use_case) is None:
@@ -106,6 +119,8 @@ def make_bank(clients: int, raw: Path) -> bool:
 def publish_online_features() -> None:
     """Write the newest feature row of every client for serving."""
     tables = open_lake(settings()).tables()
+    if "clients" not in tables:
+        raise NothingIngested("the lake has no table clients: ingest it first (make ingest)")
     store = OnlineStore(open_database(settings().database("online")))
     moment = newest_moment(tables)
     for name, rows in newest_rows(tables, moment).items():
@@ -118,11 +133,6 @@ def give_demo_consents() -> None:
     """Let the simulated clients consent, so that there is something to release."""
     clients = open_lake(settings()).read("clients").client_code.to_pandas().tolist()
     get_run_logger().info("%d consents given by simulated clients", give_consents(sorted(clients)))
-
-
-def _last_month(lake: Lake) -> str:
-    """The newest calendar month that the purchases cover to its end."""
-    return f"{newest_moment(lake.tables()).replace(day=1) - timedelta(days=1):%Y-%m}"
 
 
 def _champions() -> dict[str, str | None]:

@@ -21,6 +21,7 @@ from features.columns import FeatureColumn
 from flows.run_log import in_run, run_logger
 from flows.scratch import scratch
 from registry import models, promotion
+from registry.judgement import figure
 from registry.scorer import DamagedModel
 from settings import settings
 from training.candidates import Budget, Progress
@@ -133,7 +134,7 @@ def _publish(trained: Trained, name: str, version: str, reason: str, url: str) -
         table=trained.leaderboard.rows,
         description=f"Trials for {name}, best first, by {trained.holdout.metric} on validation.",
     )
-    lines = "\n".join(f"| {figure} | {value:,.4f} |" for figure, value in sorted(trained.metrics.items()))
+    lines = "\n".join(f"| {name} | {figure(value)} |" for name, value in sorted(trained.metrics.items()))
     create_markdown_artifact(
         key=f"trained-{key}",
         markdown=f"# {name} version {version}\n\n{reason}\n\n[Open in MLflow]({url})\n\n"

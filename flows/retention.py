@@ -1,6 +1,7 @@
 """The flow that deletes what is due, every day: from the consent database, and what killed flows left on the disk."""
 
 from contextlib import closing
+from datetime import timedelta
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
@@ -10,6 +11,10 @@ from consent_api.retention import Policy, retain
 from consent_api.store import open_store
 from flows.scratch import remove_abandoned
 from settings import settings
+from training.workshop import remove_abandoned_searches
+
+SEARCHES_KEPT = timedelta(days=7)
+"""So long a killed search waits for somebody who goes on with it."""
 
 
 @flow(name="retention")
@@ -20,6 +25,7 @@ def retention() -> dict[str, int]:
         DBAPIError: the consent database does not answer.
     """
     remove_abandoned()
+    remove_abandoned_searches(settings().var / "searches", now() - SEARCHES_KEPT)
     with closing(open_store(settings())) as store:
         deleted = retain(store, Policy.of(settings()), now())
     for what, count in deleted.items():

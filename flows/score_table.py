@@ -21,6 +21,7 @@ from flows.scratch import scratch
 from flows.train_table import faults, listed
 from registry.loading import LoadedModel
 from registry.models import NoChampion, load_champion
+from training.own_request import MODEL_NAME
 from training.own_rows import open_rows
 from training.own_scores import score_rows
 from training.score_file import ScoreFile, UnwritableScores
@@ -33,7 +34,7 @@ class ScoreTableRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, description="The model whose champion scores.")
+    name: str = Field(pattern=MODEL_NAME, description="The model whose champion scores.")
     table: str = Field(min_length=1, description="A CSV (any dialect, also gzipped) or Parquet file on the server's disk.")
     out: str = Field(min_length=1, description="File to write, .csv or .parquet.")
     names: list[str] = Field([], description="Names of all columns in order, for a CSV file without a header line.")

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.lake import open_lake
 from features.sets import FEATURE_SETS
+from flows.full_disk import full_disk_told
 from flows.refusing import refusing
 from flows.registration import Judge, RegisteredVersion, fit_and_register
 from flows.run_log import run_logger
@@ -38,7 +39,8 @@ class TrainRequest(BaseModel):
 @refusing(NotTrainable)
 def train(request: TrainRequest) -> RegisteredVersion:
     """Search, fit, register and gate one use case; the leaderboard is an artifact of the run."""
-    return train_version(request, promotion.gate)
+    with full_disk_told():
+        return train_version(request, promotion.gate)
 
 
 def train_version(request: TrainRequest, judged: Judge) -> RegisteredVersion:

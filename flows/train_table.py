@@ -1,12 +1,9 @@
 """The flow that trains a model on a table of the user's own; also `python -m flows.train_table`, which is `make train`."""
 
 import argparse
-import contextlib
 import csv
-import errno
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +22,11 @@ if __name__ == "__main__":
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
 
+from flows.full_disk import full_disk_told
 from flows.refusing import refusing
 from flows.registration import RegisteredVersion, champion_of, fit_and_register
 from flows.scratch import scratch
-from settings import settings
+from registry.judgement import figure
 from training.candidates import Budget
 from training.own_scores import class_threshold
 from training.own_table import OwnTable, read_own_table
@@ -53,30 +51,6 @@ def train_table(request: TableRequest) -> RegisteredVersion:
         params = request.model_dump(mode="json")
         thresholds = class_threshold if request.kind == "binary" else None
         return fit_and_register(own.task, own.frame, Budget(request.trials, left), request.seed, params, thresholds)
-
-
-@contextlib.contextmanager
-def full_disk_told() -> Iterator[None]:
-    """Make a full disk a refusal, whatever error it came out as.
-
-    Raises:
-        NotTrainable: says which disk.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not _of_a_full_disk(error):
-            raise
-        room = f"there is no room left on the disk of {settings().var}: make some and start again"
-        raise NotTrainable(f"{room}; an unfinished search goes on where it was") from error
-
-
-def _of_a_full_disk(error: BaseException | None) -> bool:
-    """Whether a full disk is behind the error: SQLite says it in words, and may say it of another error's consequence."""
-    if error is None:
-        return False
-    told = (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "database or disk is full" in str(error)
-    return told or _of_a_full_disk(error.__cause__ or error.__context__)
 
 
 def time_to_search(asked: float, read: float) -> float:
@@ -154,7 +128,7 @@ def main(arguments: list[str]) -> int:
         print(f"  {row['validation'] or '':<10} {row['family']:<10} {row['rounds']:<8} {row['parameters']}")
     print("\nOn rows that nothing was fitted on:")
     for name, value in sorted(result.metrics.items()):
-        print(f"  {name:<40} {value:,.4f}")
+        print(f"  {name:<40} {figure(value)}")
     print(f"\n{result.url}", flush=True)
     return 0
 

@@ -170,8 +170,12 @@ def _baseline(verdict: Verdict) -> str:
 
 
 def figure(value: float) -> str:
-    """A metric for reading: amounts in whole units, shares with four decimals."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4f}"
+    """A metric for reading: large amounts in whole units, others with four digits, what is below a tenth with three."""
+    if abs(value) >= 999.95:
+        return f"{value:,.0f}"
+    if value == 0:
+        return "0.0000"
+    return f"{value:#.3g}" if abs(value) < 0.1 else f"{value:#.4g}"
 
 
 def _signed(value: float) -> str:

@@ -80,7 +80,9 @@ def _existing(config: SimulationConfig, folder: Path) -> SimulatedBank | None:
             name: (card["settings"].get(name), value) for name, value in wanted.items() if card["settings"].get(name) != value
         }
         said = ", ".join(f"{name} is {there}, not {asked}" for name, (there, asked) in other.items())
-        raise BankInTheWay(f"{folder} holds another bank ({said}): remove it or choose another folder")
+        raise BankInTheWay(
+            f"{folder} holds another bank ({said}): ask for that one, or start anew (make clean, or another folder)"
+        )
     return SimulatedBank(folder, config, card["rows"], card["dirty"], card["digest"], reused=True, seconds=0.0)
 
 

@@ -11,6 +11,8 @@ from training.table_columns import ColumnKind
 
 _YEARS = 1900, 2200
 """Outside of these a date is rather a word than a day."""
+_ZERO = pd.Timestamp(0)
+_OFTEN = 0.01
 
 
 def column_notes(request: TableRequest, frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> list[str]:
@@ -24,7 +26,7 @@ def column_notes(request: TableRequest, frame: pd.DataFrame, kinds: Mapping[str,
     aside = {request.target, request.group, request.id, *request.drop}
     dates = [name for name in frame.columns if kinds[name] == "date"]
     texts = [name for name in frame.columns if kinds[name] == "text" and name not in aside]
-    return [*_far_dates(frame, dates), *_unordered(request, frame), *_unshared(frame, texts)]
+    return [*_far_dates(frame, dates), *_zero_dates(frame, dates), *_unordered(request, frame), *_unshared(frame, texts)]
 
 
 def _far_dates(frame: pd.DataFrame, dates: list[str]) -> Iterator[str]:
@@ -36,6 +38,17 @@ def _far_dates(frame: pd.DataFrame, dates: list[str]) -> Iterator[str]:
             yield (
                 f"column {name}: {far:,} of {frame[name].count():,} dates {agreeing(far, 'lies', 'lie')} before "
                 f"{_YEARS[0]} or after {_YEARS[1]}, as 9999-12-31 does: where that stands for none, leave the cell empty"
+            )
+
+
+def _zero_dates(frame: pd.DataFrame, dates: list[str]) -> Iterator[str]:
+    """The first moment of 1970, which a 0 becomes as a date; somebody may be born on that day, but not every hundredth."""
+    for name in dates:
+        zero = int((frame[name] == _ZERO).sum())
+        if zero >= FEWEST_PER_VALUE and zero > _OFTEN * frame[name].count():
+            yield (
+                f"column {name}: {zero:,} of {frame[name].count():,} dates are 1970-01-01, as a lost one is written: where that "
+                "stands for none, leave the cell empty"
             )
 
 

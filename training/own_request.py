@@ -16,6 +16,7 @@ METRICS: dict[Kind, tuple[MetricName, ...]] = {
 }
 """The metrics that fit each kind; the first is taken where none is given."""
 ColumnName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$"
 _DAY = 86_400.0
 
 
@@ -24,9 +25,7 @@ class TableRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$", description="Registered model that the result becomes a version of."
-    )
+    name: str = Field(pattern=MODEL_NAME, description="Registered model that the result becomes a version of.")
     table: str = Field(min_length=1, description="A CSV (any dialect, also gzipped) or Parquet file on the server's disk.")
     target: ColumnName = Field(description="Column to predict.")
     kind: Kind = Field(description="Two classes, an amount, or several classes.")

@@ -28,12 +28,13 @@ def open_rows(
     kinds: dict[str, ColumnKind] = dict(form["kinds"])
     if form["id"]:
         kinds[form["id"]] = "text"
+    written: Mapping[str, str] = form.get("written", {})  # older versions do not say
     with contextlib.ExitStack() as stack:
         try:
-            table = stack.enter_context(open_table(path, names, kinds, scratch))
+            table = stack.enter_context(open_table(path, names, kinds, scratch, written))
         except NoHeader as error:
             known = _names_of(form, error)
-            table = stack.enter_context(open_table(path, known, kinds, scratch))
+            table = stack.enter_context(open_table(path, known, kinds, scratch, written))
         _refuse_other_columns(table, form)
         yield table, [*table.notes(without=_ignored(table, form)), *_notes(table, form)]
 

@@ -158,6 +158,7 @@ def _task(
         "rows": table.rows,
         "names": list(request.names),
         "kinds": {name: kinds[name] for name in (*inputs, *(name for name in dates if name == request.time))},
+        "written": {column.name: column.form for column in table.columns if column.kind != "text"},
         "dates": dates,
         "target": request.target,
         "time": request.time,

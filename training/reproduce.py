@@ -16,8 +16,8 @@ from training.thresholds import Thresholds
 
 _OF_THE_DAY = ("trained_at",)
 """What differs between two trainings of the same."""
-_IN_WORDS = ("notes", "suspects")
-"""What a version says of its table for people: another release may say the same otherwise, or more."""
+_IN_WORDS = ("notes", "suspects", "written")
+"""What a version says of its table for people, or of how it was written: another release may say the same otherwise, or more."""
 
 
 @dataclass(frozen=True)

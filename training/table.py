@@ -94,7 +94,11 @@ class OpenTable:
 
 @contextlib.contextmanager
 def open_table(
-    path: Path, names: Sequence[str] = (), kinds: Mapping[str, ColumnKind] | None = None, scratch: Path | None = None
+    path: Path,
+    names: Sequence[str] = (),
+    kinds: Mapping[str, ColumnKind] | None = None,
+    scratch: Path | None = None,
+    written: Mapping[str, str] | None = None,
 ) -> Iterator[OpenTable]:
     """Look at every row of the table at `path` once, in bounded memory, and say what its columns hold.
 
@@ -103,6 +107,7 @@ def open_table(
         names: of the columns of a CSV file without a header line, in order.
         kinds: of columns that are known to be numbers, dates or text.
         scratch: folder for an unpacked copy, where one is needed.
+        written: `Column.form` of columns in an earlier table like this one, for where its cells can be read in two ways.
 
     Raises:
         RefusedFile: no header, no rows, duplicate columns, rows of a wrong length. UnreadableFile: not a table.
@@ -120,7 +125,7 @@ def open_table(
             cells, stored = _cells(connection, file)
             cells, repeated = _without_headers(cells, file.header) if file.skip_first else (cells, 0)
             named = tuple(name or f"column_{index + 1}" for index, name in enumerate(file.header))
-            rows, columns = learn_columns(cells, named, stored, kinds or {}, file.delimiter == ",")
+            rows, columns = learn_columns(cells, named, stored, kinds or {}, written or {}, file.delimiter == ",")
         if file.delimiter is not None:
             _refuse_ragged(connection, path.name, len(named))
         kept = [

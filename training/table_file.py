@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 import shutil
+import unicodedata
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -46,11 +47,18 @@ MISSING = (
 MOST_COLUMNS = 2000
 """The engine's time to plan a query grows with the square of its columns: reading 5,000 takes it half a minute."""
 _HEAD = 1 << 18
+_LEAST_NULS = 0.1
+"""Share of the characters that are ASCII in any table in UTF-16."""
+_NO_TEXT = {"Cc", "Cn", "Co"}
+"""Categories of control characters and of code points that nobody has given a meaning: what other bytes look like in UTF-16."""
 _BLOCK = 1 << 22
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 _HINT = re.compile(r"sep=.?")
 """What Excel and exports for it write on top: the delimiter. It is found out all the same."""
-_VALUE = re.compile(r"[+-]?(\d[\d\s]*)?[.,]?\d+([eE][+-]?\d+)?%?|\d{1,4}[-./]\d\d?[-./]\d{1,4}([ T][\d:.+Z-]*)?")
+_VALUE = re.compile(
+    r"[+-]?(\d[\d\s]*)?[.,]?\d+([eE][+-]?\d+)?%?|\([\d\s.,]*\d\)|\d[\d\s.,]*-|"
+    r"\d{1,4}[-./]\d\d?[-./]\d{1,4}([ T][\d:.+Z-]*( ?[AaPp][Mm])?)?"
+)
 
 
 class NoHeader(RefusedFile):
@@ -85,7 +93,7 @@ def open_file(path: Path, scratch: Path, names: tuple[str, ...] = ()) -> TableFi
     """Look at the file at `path`, with an unpacked copy in UTF-8 in the folder `scratch` where it is none itself.
 
     Args:
-        path: CSV (UTF-8, UTF-16 with a byte order mark, cp1251, koi8-r or cp866; also gzipped) or Parquet.
+        path: CSV (UTF-8, UTF-16, cp1251, koi8-r or cp866; also gzipped) or Parquet.
         scratch: an empty folder.
         names: of the columns of a CSV file that has no header line.
 
@@ -115,8 +123,9 @@ def _plain(path: Path, scratch: Path) -> tuple[Path, Fingerprint]:
     source = path
     if _begins(source, b"\x1f\x8b"):
         source = _unpacked(source, _empty(scratch / "unpacked") / path.name.removesuffix(".gz"))
-    if _begins(source, codecs.BOM_UTF16_LE) or _begins(source, codecs.BOM_UTF16_BE):
-        source = _rewritten(source, "utf-16", _empty(scratch / "utf-16") / source.name)
+    wide = _utf16(source)
+    if wide:
+        source = _rewritten(source, wide, _empty(scratch / "utf-16") / source.name)
     print_ = fingerprint(source)
     if print_.encoding is not None and (print_.uneven or not print_.unicode or _hinted(source)):
         source = _rewritten(source, print_.encoding, _empty(scratch / "utf-8") / source.name)
@@ -126,6 +135,21 @@ def _plain(path: Path, scratch: Path) -> tuple[Path, Fingerprint]:
 def _begins(path: Path, signature: bytes) -> bool:
     with path.open("rb") as stream:
         return stream.read(len(signature)) == signature
+
+
+def _utf16(path: Path) -> str | None:
+    """The encoding of a file in UTF-16; without a byte order mark it shows in digits and delimiters, of which each has a NUL."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    nuls = head[::2].count(0), head[1::2].count(0)
+    if min(nuls) or max(nuls) <= _LEAST_NULS * len(head) / 2:
+        return None
+    encoding = "utf-16-le" if nuls[1] else "utf-16-be"
+    marks = set(head.decode(encoding, errors="replace"))
+    ends = marks & {"\r", "\n"}
+    return encoding if ends and _NO_TEXT.isdisjoint(map(unicodedata.category, marks - ends - {"\t"})) else None
 
 
 def _hinted(path: Path) -> bool:

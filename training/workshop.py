@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from training.split import Fold
 from training.task import Part, TrainingTask
@@ -70,3 +71,18 @@ def workshop(root: Path, task: TrainingTask, part: Part, folds: tuple[Fold, ...]
         yield Workshop(folder)
         shutil.rmtree(folder)
     folder.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def remove_abandoned_searches(root: Path, before: datetime) -> None:
+    """Remove the folders under `root` of searches that ended before their time, unless they got a result since `before`.
+
+    Whoever trains later learns from newer rows: nobody would go on with them, and each trial has left a margin for every row.
+    """
+    for folder in [each for each in root.glob("*") if each.is_dir() and each.stat().st_mtime < before.timestamp()]:
+        lock = folder.with_suffix(".lock")
+        try:
+            with FileLock(lock, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except Timeout:  # it is under way
+            continue
+        lock.unlink(missing_ok=True)

@@ -6,7 +6,8 @@ import ibis
 import pytest
 
 from features.code_lists import PRODUCTS
-from features.current import NothingIngested, current_rows, newest_moment
+from features.current import NothingIngested, current_rows, newest_full_month, newest_moment
+from features.online_rows import newest_rows
 from features.tables import TABLES
 
 
@@ -36,9 +37,35 @@ def payment(name: str, ts: str) -> dict[str, object]:
     }
 
 
+def purchase(day: str) -> dict[str, object]:
+    return {"client_code": "1", "date": datetime.fromisoformat(day), "category": "Такси", "amount": 100, "currency": "KZT"}
+
+
+def salary(day: str) -> dict[str, object]:
+    return {
+        "client_code": "1",
+        "date": datetime.fromisoformat(day),
+        "type": "salary_in",
+        "direction": "in",
+        "amount": 500_000,
+        "currency": "KZT",
+    }
+
+
 def test_today_begins_at_the_first_midnight_after_the_newest_event() -> None:
     found = newest_moment(tables(payments=[payment("a", "2026-10-30T10:00:00"), payment("b", "2026-10-31T23:59:59")]))
     assert found == datetime(2026, 11, 1)  # noqa: DTZ001 - the lake's moments are UTC without a zone
+
+
+def test_transfers_that_are_newer_than_purchases_are_no_future() -> None:
+    bank = tables(clients=[client("1")], transactions=[purchase("2026-10-05")], transfers=[salary("2026-10-30")])
+    assert newest_moment(bank) == datetime(2026, 10, 31)  # noqa: DTZ001
+    assert newest_rows(bank, newest_moment(bank))["income"].to_pandas().salary_in_90d.tolist() == [500_000]
+
+
+def test_a_month_is_full_when_its_purchases_are_there_however_new_transfers_and_payments_are() -> None:
+    assert newest_full_month(tables(transactions=[purchase("2026-10-05")])["transactions"]) == "2026-09"
+    assert newest_full_month(tables(transactions=[purchase("2026-10-31")])["transactions"]) == "2026-10"
 
 
 def test_a_mistyped_year_does_not_move_today() -> None:
@@ -72,3 +99,14 @@ def test_a_client_without_any_event_still_has_a_row() -> None:
     bank = tables(clients=[client("1")], payments=[payment("a", "2026-10-30T10:00:00")])
     rows = current_rows("income", bank, 7)
     assert rows["spend_total_90d"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("use_case", "absent"),
+    [("income", "clients"), ("income", "transfers"), ("recommendation", "clients"), ("prescoring", "applications")],
+)
+def test_a_table_that_was_never_ingested_is_named(use_case: str, absent: str) -> None:
+    bank = tables(clients=[client("1")], transactions=[purchase("2026-10-05")])
+    del bank[absent]
+    with pytest.raises(NothingIngested, match=f"no table {absent}: ingest it first"):
+        current_rows(use_case, bank, 7)

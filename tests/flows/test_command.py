@@ -39,7 +39,7 @@ def test_a_refused_training_ends_with_one_sentence_and_status_1(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "the lake has no purchases and no payments: ingest them"),
+        ((), "the lake has no purchases, transfers or payments: ingest them"),
         (("--stored-features",), "no features of any client|champion"),
     ],
 )

@@ -1,9 +1,7 @@
 """Train on a table of one's own, then score the next one: the whole way, as `make train` and `make score` go it."""
 
-import errno
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -18,12 +16,12 @@ from pydantic import ValidationError
 import settings as settings_module
 from features.refusals import RefusedFile
 from flows.score_table import ScoreTableRequest, score_file, score_table
-from flows.train_table import full_disk_told, parse, time_to_search, train_table
+from flows.score_table import main as score_table_main
+from flows.train_table import parse, time_to_search, train_table
 from registry import models
 from registry.encoding import RARE
 from registry.models import NoChampion, load_champion
 from training.score_file import ScoreFile, UnwritableScores
-from training.task import NotTrainable
 
 pytestmark = pytest.mark.integration
 ROWS = 900
@@ -181,15 +179,9 @@ def test_a_slow_disk_leaves_half_of_the_seconds_for_the_search() -> None:
     assert [time_to_search(60, read) for read in (5, 30, 90)] == [55, 30, 30]
 
 
-def test_a_full_disk_is_told_in_a_sentence_whatever_came_of_it() -> None:
-    consequence = RuntimeError("the run cannot be ended")
-    consequence.__context__ = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(NotTrainable, match="no room left on the disk of"), full_disk_told():
-        raise consequence
-    with pytest.raises(NotTrainable, match="no room left"), full_disk_told():
-        raise sqlite3.OperationalError("database or disk is full")
-    with pytest.raises(PermissionError), full_disk_told():
-        raise PermissionError(errno.EACCES, "Permission denied")
+def test_a_name_that_no_model_can_have_is_refused_before_the_registry_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert score_table_main(["--name", "a/b ' c", "--table", "a.csv", "--out", "b.csv"]) == 2
+    assert "name: String should match pattern" in capsys.readouterr().err
 
 
 def test_directions_are_read_from_the_command_line() -> None:

@@ -27,6 +27,7 @@ from registry.anchors import anchors
 from registry.candidate import Candidate, Unservable, admitted
 from registry.deletion import StillNeeded, delete_version
 from registry.encoding import encode, learn_columns
+from registry.judgement import figure
 from registry.ledger import alias_at, open_ledger
 from registry.ledger_table import LedgerRow
 from registry.outputs import Calibration, Member, Output
@@ -140,6 +141,23 @@ def assert_at_one(config: Settings, name: str, version: str | None) -> None:
     assert open_ledger(config).verify(anchors(config)).first_bad is None
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.73214, "0.7321"),
+        (0.05, "0.0500"),
+        (0.000312, "0.000312"),
+        (-2.345e-5, "-2.35e-05"),
+        (0.0, "0.0000"),
+        (182_400.4, "182,400"),
+        (-351.6733, "-351.7"),
+        (999.96, "1,000"),
+    ],
+)
+def test_a_tiny_metric_is_told_by_its_digits_and_not_as_zero(value: float, told: str) -> None:
+    assert figure(value) == told
+
+
 class TestTheRule:
     def test_the_first_that_beats_the_naive_baseline_is_promoted(self, bank: Settings, name: str, register: Callable) -> None:
         before = now()
@@ -165,8 +183,8 @@ class TestTheRule:
         verdict = promotion.gate(name, new, holdout(), config=bank)
         assert verdict.promoted
         assert verdict.comparison.low > 0
-        for figure in (verdict.challenger, verdict.champion, verdict.comparison.difference, verdict.comparison.low):
-            assert f"{figure:.4f}" in verdict.reason
+        for value in (verdict.challenger, verdict.champion, verdict.comparison.difference, verdict.comparison.low):
+            assert figure(value) in verdict.reason
         assert f"champion {old}" in verdict.reason
         assert "better" in verdict.reason
         assert_at_one(bank, name, new)
@@ -248,7 +266,7 @@ class TestTheRule:
         assert not verdict.promoted
         assert "better, but bank_e is worse by 0." in verdict.reason
         assert "(98 % interval 0." in verdict.reason
-        assert verdict.reason.endswith(f"more than the accepted {verdict.margin:.4f}")
+        assert verdict.reason.endswith(f"more than the accepted {figure(verdict.margin)}")
         assert "bank_a" not in verdict.reason
         assert ledger_rows(bank, name)[-2].figures["by_output"]["bank_e"]["high"] < -verdict.margin
         assert_at_one(bank, name, old)

@@ -94,6 +94,21 @@ def test_a_new_file_in_another_dialect_gives_the_same_features(tmp_path: Path) -
     assert again["id"].tolist() == rows["id"].tolist()
 
 
+def test_what_can_be_read_in_two_ways_is_read_as_in_the_table_that_was_learned_from(tmp_path: Path) -> None:
+    days = [f"{n % 12 + 1}/{n % 28 + 1}/2025" for n in range(400)]
+    halves = [f"{day} 10:15 PM" for day in days]
+    sums = [f"{n % 9 + 1}.{n % 900 + 100}" if n % 3 else f"{n % 9 + 1}.200.350,5" for n in range(400)]
+    own = taken(small(tmp_path / "a.csv", opened=days, seen=halves, sum=sums))
+    small(tmp_path / "new.csv", opened=["1/2/2025"] * 400, seen=["1/2/2025 10:15 PM"] * 400, sum=["1.234"] * 400)
+    text = (tmp_path / "new.csv").read_text()
+    (tmp_path / "new.csv").write_text(text.replace(",", ";"))
+    with open_rows(tmp_path / "new.csv", own.task.table) as (table, notes):
+        found = table.frame().iloc[0]
+    assert (found["opened"], found["seen"]) == (pd.Timestamp("2025-01-02"), pd.Timestamp("2025-01-02 22:15"))
+    assert found["sum"] == 1234
+    assert notes == []
+
+
 def test_dates_become_days_and_what_comes_again_in_them(tmp_path: Path) -> None:
     opened = pd.Timestamp("2020-01-01 09:00") + pd.to_timedelta(np.arange(400) * 30, "h")
     own = taken(small(tmp_path / "a.csv", opened=opened.astype("str")), time="day")
@@ -159,6 +174,15 @@ def test_dates_that_stand_for_never_are_read_and_told(tmp_path: Path) -> None:
     (note,) = own.notes
     assert "column closed: 200 of 400 dates lie before 1900 or after 2200" in note
     assert own.frame["closed"].tolist()[:2] == [-719162.0, 2932896.0]
+
+
+def test_the_day_that_a_zero_becomes_is_told_where_it_comes_often(tmp_path: Path) -> None:
+    born = (pd.Timestamp("1969-06-01") + pd.to_timedelta(np.arange(400), "D")).astype("str")
+    closed = np.where(np.arange(400) % 20, "2025-03-01", "1970-01-01")
+    assert taken(small(tmp_path / "a.csv", born=born, closed=closed)).notes == (
+        "column closed: 20 of 400 dates are 1970-01-01, as a lost one is written: where that stands for none, leave the cell "
+        "empty",
+    )
 
 
 def test_rows_of_one_group_have_one_code_and_a_row_without_group_stands_alone(tmp_path: Path) -> None:

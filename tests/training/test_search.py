@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
+from clock import now
 from registry.encoding import encode
 from registry.metrics import METRICS
 from registry.outputs import inverse_link
@@ -23,6 +26,7 @@ from training.search import Found, search
 from training.split import Fold, develop, in_order, split
 from training.task import Part, TrainingTask
 from training.trials import LATE, FoldResult, Trials
+from training.workshop import remove_abandoned_searches
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -118,6 +122,20 @@ def test_a_search_killed_half_way_goes_on_and_ends_as_if_it_had_not_been(whole: 
     assert resumed.recipe == whole.recipe
     assert [row["trial"] for row in resumed.leaderboard.rows] == [row["trial"] for row in whole.leaderboard.rows]
     assert not list(root.rglob("*.npz")), "a finished search leaves nothing behind"
+
+
+def test_a_search_that_nobody_went_on_with_is_removed_after_its_time_and_one_under_way_is_not(tmp_path: Path) -> None:
+    for name in ("income-killed", "income-working", "income-fresh"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0-0.npz").write_bytes(b"margins")
+        (tmp_path / f"{name}.lock").touch()
+    week = time.time() - 8 * 86_400
+    for name in ("income-killed", "income-working"):
+        os.utime(tmp_path / name, (week, week))
+    with FileLock(tmp_path / "income-working.lock"):
+        remove_abandoned_searches(tmp_path, now() - timedelta(days=7))
+        assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["income-fresh", "income-working"]
+    assert not (tmp_path / "income-killed.lock").exists()
 
 
 def test_a_lagging_trial_is_pruned_only_after_enough_others_finished() -> None:

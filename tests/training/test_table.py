@@ -6,7 +6,8 @@ import io
 import resource
 import signal
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from features.refusals import RefusedFile
@@ -71,6 +72,8 @@ def plain() -> pd.DataFrame:
         ("a.csv", {"encoding": "utf-8-sig", "delimiter": ";", "decimal": ","}),
         ("a.csv", {"encoding": "cp1251", "delimiter": ";", "decimal": ",", "missing": "NA"}),
         ("a.txt", {"encoding": "utf-16", "delimiter": "\t", "decimal": ",", "missing": "\\N"}),
+        ("a.txt", {"encoding": "utf-16-le", "delimiter": "\t", "decimal": ","}),
+        ("a.csv.gz", {"encoding": "utf-16-be", "delimiter": ";", "decimal": ",", "thousands": "\u202f"}),
         ("a.csv", {"delimiter": "|", "missing": "?"}),
         ("a.csv.gz", {"encoding": "cp1251", "delimiter": ";", "missing": "-"}),
         ("a.csv", {"delimiter": ";", "decimal": ",", "thousands": "\u00a0", "missing": "null"}),
@@ -184,6 +187,14 @@ def test_a_file_without_header_is_read_by_the_names_given(tmp_path: Path) -> Non
     assert len(frame) == 3
 
 
+@pytest.mark.parametrize("top", ["(1 234,50)", "1 234-", "1/31/2025 10:15 PM"])
+def test_a_first_line_of_values_as_accounting_and_am_pm_write_them_is_no_header(top: str, tmp_path: Path) -> None:
+    below = ["2/28/2025 9:00 AM"] * 30 if "PM" in top else [str(n) for n in range(30)]
+    (tmp_path / "a.csv").write_text("\n".join(f"{cell};x{n}" for n, cell in enumerate([top, *below])), encoding="utf-8")
+    with pytest.raises(RefusedFile, match=r"has no header: 1 of the 2 fields"):
+        read(tmp_path / "a.csv")
+
+
 def test_names_that_stand_in_the_first_line_are_a_header_even_when_they_are_numbers(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("client,2023,2024\na1,5,6\na2,7,8\n")
     assert len(read(tmp_path / "a.csv", "client", "2023", "2024")) == 2
@@ -283,6 +294,8 @@ REFUSED = {
     "one field only": lambda path: path.write_text("word\nword\nother\n"),
     "gzip file cut short": lambda path: path.write_bytes(gzip.compress(b"a,b\n1,2\n" * 1000)[:-20]),
     "NUL bytes": lambda path: path.write_bytes(b"a,b\n\0\0,\1\n"),
+    "holds NUL bytes": lambda path: path.write_bytes(b"a,b,c\n" + b"1\0,2,\0\n" * 99),
+    "is no text in utf-16-le": lambda path: path.write_bytes("a,b\n1,2\n".encode("utf-16-le") * 99 + b"\n"),
     "unquoted value|cannot be read": lambda path: path.write_text('a,b\n1,"2\n' + "3,4\n" * 100),
 }
 
@@ -317,7 +330,7 @@ CELLS = st.text(st.characters(codec="cp1251", exclude_characters="\0\r\x98", exc
     amounts=st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), min_size=5, max_size=30),
     words=st.lists(CELLS.map(lambda text: f"ъ{text}ь"), min_size=30, max_size=30),
     dialect=st.sampled_from([(",", "."), (";", ","), ("\t", ","), ("|", ".")]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp1251", "utf-16"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp1251", "utf-16", "utf-16-le", "utf-16-be"]),
 )
 def test_what_is_written_is_what_is_read(
     amounts: list[float | None], words: list[str], dialect: tuple[str, str], encoding: str, tmp_path: Path
@@ -333,3 +346,105 @@ def test_what_is_written_is_what_is_read(
     wanted = [np.nan if amount is None else amount for amount in amounts]
     np.testing.assert_array_equal(frame["сумма"].to_numpy(dtype="float64"), wanted)
     assert frame["слово"].tolist() == words[: len(amounts)]
+
+
+def accounted(amount: float, sign: str, thousands: str, decimal: str) -> str:
+    """An amount as accounting writes it."""
+    text = f"{abs(amount):,.2f}".translate({ord(","): thousands, ord("."): decimal})
+    return sign.replace("n", text) if amount < 0 else text
+
+
+AMOUNTS = st.integers(-(10**11), 10**11).map(lambda cents: cents / 100)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    amounts=st.lists(AMOUNTS, min_size=1, max_size=30).map(lambda amounts: [-1234.5, 1.25, *amounts]),
+    sign=st.sampled_from(["(n)", "n-", "(n ₸)", "(n) ₸", "$(n)", "n\u2212"]),
+    separators=st.sampled_from([("", "."), ("", ","), (" ", ","), ("\u00a0", "."), (",", "."), (".", ",")]),
+)
+def test_negatives_written_as_in_accounting_are_read_as_those_numbers(
+    amounts: list[float], sign: str, separators: tuple[str, str], tmp_path: Path
+) -> None:
+    path = lines(
+        tmp_path / "a.csv", "n;sum", (f"x{n};{accounted(amount, sign, *separators)}" for n, amount in enumerate(amounts))
+    )
+    assert read(path)["sum"].tolist() == amounts
+
+
+@pytest.mark.parametrize("odd", ["n/m", "(abc)", "1-2", "(-5)", "(5", "5-)", "--5", "(1)(2)"])
+def test_one_cell_that_is_no_number_leaves_all_of_them_text_where_negatives_are_marked(odd: str, tmp_path: Path) -> None:
+    cells = [*(f"({n}00)" if n % 2 else f"{n}00" for n in range(1, 20)), odd]
+    with open_table(lines(tmp_path / "a.csv", "n;sum", (f"x;{cell}" for cell in cells))) as table:
+        assert [column.kind for column in table.columns] == ["text", "text"]
+        assert table.frame()["sum"].tolist() == cells
+
+
+SHORT = st.integers(1, 99).map(str)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cells=st.one_of(
+        st.lists(st.one_of(SHORT, SHORT.map("{}-".format)), min_size=5, max_size=30),
+        st.lists(st.one_of(SHORT, SHORT.map("({})".format)), min_size=5, max_size=30),
+        st.lists(st.integers(100, 10**6).map("({})".format), min_size=5, max_size=30),
+        st.lists(st.integers(100, 10**6).map("{}-".format), min_size=5, max_size=30),
+        st.lists(st.integers(1, 10**6).map("(0{})".format), min_size=5, max_size=30).map(lambda cells: [*cells, "7"]),
+        st.lists(st.integers(10**16, 10**17).map("{}-".format), min_size=5, max_size=30).map(lambda cells: [*cells, "7"]),
+    ).filter(lambda cells: any(not cell.isdigit() for cell in cells))
+)
+def test_marks_numbered_notes_and_codes_are_no_negatives_by_chance(cells: list[str], tmp_path: Path) -> None:
+    assume(sum(not cell.isdigit() for cell in cells) > 0.02 * len(cells))
+    path = lines(tmp_path / "a.csv", "n;mark", (f"x;{cell}" for cell in cells))
+    assert read(path)["mark"].tolist() == cells
+
+
+def test_a_column_that_is_known_to_be_numbers_may_be_all_negative(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.csv", "n;sum", ["x;(5)", "y;(1 234,50)"])
+    with open_table(path, kinds={"sum": "number"}) as table:
+        assert table.frame()["sum"].tolist() == [-5.0, -1234.5]
+
+
+DAYS: dict[str, Callable[[datetime], str]] = {
+    "us": lambda at: f"{at.month}/{at.day}/{at.year}",
+    "eu": lambda at: f"{at:%d/%m/%Y}",
+    "points": lambda at: f"{at:%d.%m.%y}",
+    "iso": lambda at: f"{at:%Y-%m-%d}",
+    "slashed": lambda at: f"{at:%Y/%m/%d}",
+}
+MOMENTS = st.datetimes(datetime.fromisoformat("1931-01-01"), datetime.fromisoformat("2029-12-31"))
+CLOCKS = {"%I:%M %p": 60, "%I:%M:%S %p": 1, "%I:%M%p": 60}
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    moments=st.lists(MOMENTS, min_size=1, max_size=30),
+    day=st.sampled_from(list(DAYS)),
+    clock=st.sampled_from(list(CLOCKS)),
+    lower=st.booleans(),
+)
+def test_times_with_am_and_pm_are_read_as_those_moments(
+    moments: list[datetime], day: str, clock: str, lower: bool, tmp_path: Path
+) -> None:
+    # Of the first one the day is over 12, so that the order of day and month shows.
+    known = [datetime.fromisoformat("2025-01-31T12:05"), *(at.replace(microsecond=0) for at in moments)]
+    known = [at.replace(second=0) if CLOCKS[clock] == 60 else at for at in known]
+    texts = [f"{DAYS[day](at)} {at.strftime(clock)}" for at in known]
+    path = lines(tmp_path / "a.csv", "n;at", (f"x;{text.lower() if lower else text}" for text in texts))
+    assert read(path)["at"].tolist() == [pd.Timestamp(at) for at in known]
+
+
+def test_a_time_of_day_that_may_be_either_half_is_none(tmp_path: Path) -> None:
+    at = [f"12/{n}/2025 10:15 {'AM' if n % 2 else 'PM'}" for n in range(1, 31)]
+    with open_table(lines(tmp_path / "a.csv", "n;at", (f"x;{text}" for text in [*at * 4, "12/31/2025 10:15"]))) as table:
+        assert table.notes() == ["column at: 1 of 121 cells is no date and counts as missing"]
+
+
+def test_days_and_months_that_cannot_be_told_apart_stay_text_where_both_orders_are_usual(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.csv", "n;at", (f"x;{n}/{n + 1}/2025 10:15 PM" for n in range(1, 12)))
+    with open_table(path) as table:
+        assert table.notes() == [
+            "column at is read as text: no date in it tells whether the day or the month comes first: write them like "
+            "2025-12-31 22:15"
+        ]
