@@ -10,11 +10,14 @@ from clock import now
 from consent_api.retention import Policy, retain
 from consent_api.store import open_store
 from flows.scratch import remove_abandoned
+from registry import models
 from settings import settings
 from training.workshop import remove_abandoned_searches
 
 SEARCHES_KEPT = timedelta(days=7)
 """So long a killed search waits for somebody who goes on with it."""
+LONGEST_RUN = timedelta(days=2)
+"""No training takes as long: a search may take a day at most."""
 
 
 @flow(name="retention")
@@ -32,4 +35,5 @@ def retention() -> dict[str, int]:
         get_run_logger().info("%s: %d", what, count)
     table = [{"what": what, "rows": count} for what, count in deleted.items()]
     create_table_artifact(key="retention", table=table, description="What was deleted from the consent database.")
+    models.end_abandoned_runs(now() - LONGEST_RUN)  # last: erasures must not wait for a tracking server that is away
     return deleted

@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -87,6 +88,16 @@ def training_run(use_case: str, name: str, config: Settings | None = None) -> It
         api.set_terminated(run.info.run_id, status="FAILED")
         raise
     api.set_terminated(run.info.run_id)
+
+
+def end_abandoned_runs(before: datetime, config: Settings | None = None) -> int:
+    """Mark runs that began before `before` and never ended as killed, as whoever made them must have been; returns how many."""
+    api = client(config)
+    wanted = f"attributes.status = 'RUNNING' AND attributes.start_time < {int(before.timestamp() * 1000)}"
+    runs = api.search_runs([one.experiment_id for one in api.search_experiments()], wanted)
+    for run in runs:
+        api.set_terminated(run.info.run_id, status="KILLED")
+    return len(runs)
 
 
 def log(folder: Path, run_id: str, use_case: str, config: Settings | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import mlflow
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clock import now
 from registry import models, promotion
 from registry.scorer import DamagedModel, Scorer
 from settings import Settings
@@ -26,6 +28,17 @@ def test_a_use_case_without_champion_says_what_to_do(registry: Settings) -> None
         models.load_champion("income")
     with pytest.raises(models.NoChampion, match="churn has no champion: train it first .*make train NAME=churn"):
         models.load_champion("churn")
+
+
+def test_runs_of_killed_trainings_are_marked_as_such_and_no_others(registry: Settings, trained: Trained) -> None:
+    register(trained)
+    api = models.client()
+    killed = api.create_run(models.experiment_id("fraud"), run_name="killed").info.run_id
+    assert models.end_abandoned_runs(now() - timedelta(minutes=5)) == 0
+    assert models.end_abandoned_runs(now() + timedelta(minutes=5)) == 1
+    assert api.get_run(killed).info.status == "KILLED"
+    (other,) = api.search_runs([models.experiment_id("income")])
+    assert other.info.status == "FINISHED"
 
 
 def test_the_gate_promotes_the_first_version_that_beats_the_naive_baseline(registry: Settings, trained: Trained) -> None:
