@@ -162,7 +162,7 @@ class Shadow:
         """Have rows scored and kept; what became of them, as the metric says it."""
         try:
             kept = self._scored(challenger, rows)
-            self._journal.write(kept)
+            self._journal.write_unawaited(kept)
         except ChallengerEnded as error:
             if not self._stopped.is_set():
                 self._complain(type(error).__name__, error)

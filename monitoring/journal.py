@@ -22,7 +22,7 @@ from monitoring.draining import reading
 from monitoring.entries import Entry, tell_all, tell_here
 from monitoring.history import Sample
 from monitoring.insertion import writer_of
-from monitoring.rows import JournalRow, UnfitRow, create_tables
+from monitoring.rows import JournalRow, Record, UnfitRow, create_tables
 
 __all__ = ["Journal", "JournalBatch", "JournalClosed", "JournalFull", "JournalNotWritten", "JournalRow", "Sample", "UnfitRow"]
 
@@ -118,6 +118,14 @@ class Journal:
             self._withdraw(entry)
             raise
 
+    def write_unawaited(self, rows: Sequence[JournalRow]) -> None:
+        """`write` of rows with new ids for which no caller waits.
+
+        On SQLite they take the spool and the next transaction that moves it: one of their own would hold up those who do wait.
+        """
+        if not self._spooled([row.record() for row in rows]):
+            self.write(rows)
+
     def window(self, use_case: str, since: datetime, until: datetime) -> pd.DataFrame:
         """Every row of a use case with since ≤ ts < until, oldest first; columns as in `history.window`."""
         with self._reader() as connection:
@@ -194,6 +202,12 @@ class Journal:
         known = all(entry.layouts and entry.layouts[0].layout in self._layouts for entry in batch)
         if not known or len(records) > _FEW:
             return False
+        written = self._spooled(records)
+        if written:
+            tell_here(batch, None)
+        return written
+
+    def _spooled(self, records: list[Record]) -> bool:
         with self._changed:
             if self._closed:
                 return False
@@ -202,8 +216,6 @@ class Journal:
             self.commits += written
             if idle and self._database.untidy:
                 self._changed.notify_all()
-        if written:
-            tell_here(batch, None)
         return written
 
     def _give_up(self, entry: Entry) -> None:

@@ -23,7 +23,7 @@ from monitoring.batches import JournalBatch
 from monitoring.draining import adopt, drain, folder_of, open_spool, reading
 from monitoring.health import model_health
 from monitoring.insertion import SqliteWriter
-from monitoring.journal import Journal, JournalRow
+from monitoring.journal import Journal, JournalClosed, JournalRow
 from monitoring.labels import Label, record_labels
 from monitoring.rows import Record, create_tables
 from monitoring.spool import Place, Spool, frames
@@ -257,3 +257,25 @@ def test_rows_with_ids_of_their_own_are_looked_for_in_the_table(engine: Engine) 
             assert (
                 connection.execute(text("SELECT count(*) FROM journal WHERE score_id = :id"), {"id": row.score_id}).scalar() == 1
             )
+
+
+def test_rows_that_nobody_waits_for_open_no_transaction_of_their_own(engine: Engine) -> None:
+    create_tables(engine)
+    with Journal(engine) as journal:
+        opened(journal)
+        with closing(raw(engine)) as other:
+            other.execute("BEGIN IMMEDIATE")  # no transaction could begin
+            rows = list(batch(3))
+            journal.write_unawaited(rows)
+            other.execute("ROLLBACK")
+        found = set(journal.window("fraud", now() - DAY, now() + DAY)["score_id"])
+    assert {row.score_id for row in rows} <= found
+
+
+def test_rows_that_nobody_waits_for_are_kept_where_there_is_no_spool_and_refused_after_the_end(database_url: str) -> None:
+    with Journal(open_database(database_url)) as journal:
+        row = batch()[0]
+        journal.write_unawaited([row])
+        assert row.score_id in set(journal.window("fraud", now() - DAY, now() + DAY)["score_id"])
+    with pytest.raises(JournalClosed):
+        journal.write_unawaited([batch()[0]])
