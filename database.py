@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateColumn
 
 _UNSAMPLED = "unsampled"
@@ -110,6 +111,13 @@ def create_tables(engine: Engine, schema: MetaData) -> None:
         schema.create_all(connection)
         for statement in _upgrades(connection, schema):
             connection.exec_driver_sql(statement)
+
+
+def add_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Add the rows whose keys the table does not have yet; those that it has stay as they are."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    if rows:
+        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 def _upgrades(connection: Connection, schema: MetaData) -> list[str]:

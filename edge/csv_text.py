@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from io import StringIO
 
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_FORMULA_SIGNS = "=+-@\t\r\n＝＋－＠"
 """Beginnings that spreadsheets calculate, with their full-width forms."""
-_BEGINNING = re.compile(f"(^|[;\r\n])(?=[{re.escape(''.join(_FORMULA_SIGNS))}])")
+_BEGINNING = re.compile(f"(^|[;\r\n])(?=[{re.escape(_FORMULA_SIGNS)}])")
 """Of a cell, and of what a spreadsheet takes for one where decimals have a comma: it parts lines at semicolons, quoted or not."""
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 from sqlalchemy import (
     Column,
-    Connection,
     DateTime,
     Engine,
     Index,
@@ -24,9 +23,8 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from database import create_tables, unsampled
+from database import add_new, create_tables, unsampled
 from features.layouts import ID_LENGTH, Layout
 from features.lookup import SqliteLookup
 from features.packed import PACKED, is_packed, unpacked
@@ -105,11 +103,9 @@ class OnlineStore:
         if codes.isna().any() or codes.duplicated().any():
             raise NotOneRowPerClient(f"{feature_set}: every row needs a client_code of its own: check the clients table")
         if feature_set in PACKED:
-            create_tables(self._engine, _PACKING)
+            self._know(layout(frame))
         with self._engine.begin() as connection:
             connection.execute(delete(_ROWS).where(_ROWS.c.feature_set == feature_set))
-            if feature_set in PACKED:
-                _add_layout(connection, layout(frame))
             for start in range(0, len(frame), _BATCH):
                 connection.execute(insert(_ROWS), list(records(feature_set, frame.iloc[start : start + _BATCH])))
 
@@ -127,19 +123,10 @@ class OnlineStore:
         """The newest rows of several clients in a set of `features.packed.PACKED`; who has none there is left out."""
         from features.online_numbers import OnlineNumbers  # numpy, which not all who look clients up have
 
-        found: list[str] = []
-        heads: set[str] = set()
-        texts = ""
-        if client_codes and self._quick is not None:
-            found, heads, texts = self._quick.packed(feature_set, client_codes)
-        elif client_codes:
-            asked = {"client_codes": list(client_codes), "feature_set": feature_set}
-            with self._reader.connect() as connection:
-                rows = connection.execute(_SEVERAL, asked).all()
-            found, heads = [row[0] for row in rows], {row[1][:ID_LENGTH] for row in rows}
-            texts = "".join([row[1][ID_LENGTH:] for row in rows])
-        if len(heads) == 1 and is_packed(next(iter(heads))):
-            return OnlineNumbers.of_texts(self._names(heads.pop()), found, texts)
+        found, heads, texts = self._texts(feature_set, client_codes) if client_codes else ([], set(), "")
+        head = heads.pop() if len(heads) == 1 else None
+        if head is not None and is_packed(head):
+            return OnlineNumbers.of_texts(self._names(head), found, texts)
         looked_up = {code: self.get(feature_set, code) for code in found}  # several layouts, or JSON as it was before
         return OnlineNumbers.of_rows({code: row.values for code, row in looked_up.items() if row is not None})
 
@@ -161,6 +148,22 @@ class OnlineStore:
         with self._reader.connect() as connection:
             return connection.execute(select(func.count(_ROWS.c.client_code.distinct()))).scalar_one()
 
+    def _texts(self, feature_set: str, client_codes: Collection[str]) -> tuple[list[str], set[str], str]:
+        """As `SqliteLookup.packed`, whatever the database."""
+        if self._quick is not None:
+            return self._quick.packed(feature_set, client_codes)
+        asked = {"client_codes": list(client_codes), "feature_set": feature_set}
+        with self._reader.connect() as connection:
+            rows = connection.execute(_SEVERAL, asked).all()
+        heads, rest = {row[1][:ID_LENGTH] for row in rows}, [row[1][ID_LENGTH:] for row in rows]
+        return [row[0] for row in rows], heads, "".join(rest)
+
+    def _know(self, layout: Layout) -> None:
+        """Keep the names of a layout; it never changes, so that it may be there before its first row."""
+        create_tables(self._engine, _PACKING)
+        with self._engine.begin() as connection:
+            add_new(connection, _LAYOUTS, [{"layout": layout.layout, "names": orjson.dumps(layout.names).decode()}])
+
     def _values(self, text: str) -> dict[str, Any]:
         return unpacked(text, self._names(text[:ID_LENGTH])) if is_packed(text) else cast(dict[str, Any], orjson.loads(text))
 
@@ -170,9 +173,3 @@ class OnlineStore:
                 names = connection.execute(select(_LAYOUTS.c.names).where(_LAYOUTS.c.layout == layout)).scalar_one()
             self._layouts[layout] = tuple(orjson.loads(names))
         return self._layouts[layout]
-
-
-def _add_layout(connection: Connection, layout: Layout) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    row = {"layout": layout.layout, "names": orjson.dumps(layout.names).decode()}
-    connection.execute(dialect.insert(_LAYOUTS).values(row).on_conflict_do_nothing())

@@ -1,6 +1,6 @@
 """Rows of numbers as the online store keeps those that are looked up by the thousand: a layout's id, then float64 in hexadecimal.
 
-A third of the room that JSON with names takes, and the rows of a batch become one array without a Python object for each value.
+A quarter of the room that JSON with names takes, and the rows of a batch become one array without a Python object for each value.
 """
 
 from collections.abc import Sequence

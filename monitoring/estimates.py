@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from clock import now
+from database import add_new
 from monitoring.estimation import Estimated, NotEstimable
 from monitoring.maturity import maturity
 from monitoring.quality import METRIC_OF, realised
@@ -39,9 +39,8 @@ def record_estimate(
         row |= vars(estimate) | {"reason": ""}
     else:
         row |= {"metric": METRIC_OF[use_case], "rows": 0, "reason": estimate.reason}
-    dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
     with engine.begin() as connection:
-        connection.execute(dialect.insert(ESTIMATES).values(row).on_conflict_do_nothing())
+        add_new(connection, ESTIMATES, [row])
 
 
 def judge_estimates(engine: Engine, use_case: str, at: datetime, config: Settings) -> int:

@@ -130,9 +130,11 @@ def _range(pair: ColumnPair, window: pd.DataFrame, level: float) -> Finding | No
 def _categories(pair: ColumnPair, window: pd.DataFrame, level: float) -> Finding | None:
     if pair.unseen is None or pair.unseen.empty:
         return None
+    enough = pair.unseen[pair.unseen >= _LEAST_UNSEEN * len(pair.current)]
+    if enough.empty:
+        return None
     hidden = min(pair.hidden, FEWEST_PER_VALUE - 1)  # so many rows of the reference may have this value without showing it
     texts = shown(pair, window[pair.name])
-    enough = pair.unseen[pair.unseen >= _LEAST_UNSEEN * len(pair.current)]
     new = [
         count
         for value, count in enough.items()

@@ -8,11 +8,10 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, select
 
 from clock import now
-from database import Turn, take_turn
+from database import Turn, add_new, take_turn
 from monitoring.draining import reading
 from monitoring.label_targets import AMOUNTS, Target, targets_by_id, targets_by_month
 from monitoring.rows import LABELS, LABELS_ASIDE
@@ -120,8 +119,8 @@ def _joined(connection: Connection, labels: Sequence[Label], targets: Sequence[S
         for reason in reasons:
             aside.append(_aside(label, reason))
             counts[reason] += reason != "conflicting"
-    _insert(connection, LABELS, fresh)
-    _insert(connection, LABELS_ASIDE, aside)
+    add_new(connection, LABELS, fresh)
+    add_new(connection, LABELS_ASIDE, aside)
     return LabelsOutcome(**counts)
 
 
@@ -166,9 +165,3 @@ def _aside(label: Label, reason: str) -> dict[str, Any]:
     row["label"] = label.label if math.isfinite(label.label) else None
     told = [row[name] for name in ("score_id", "transaction_id", "client_id", "month", "output", "label")]
     return {"id": sha256(orjson.dumps([reason, *told])).hexdigest(), "reason": reason, **row}
-
-
-def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    if rows:
-        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from database import add_new
 from monitoring.findings import Finding
 from monitoring.maturity import maturity
 from monitoring.rows import SURGES
@@ -30,10 +30,9 @@ class Told:
 def record_told(engine: Engine, use_case: str, at: datetime, found: Sequence[Surge | Finding]) -> None:
     """Keep what a drift report found at the moment `at`; harmless to repeat."""
     if found:
-        dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
         rows = [{"use_case": use_case, "at": at, "feature": one.column, "sentence": one.sentence} for one in found]
         with engine.begin() as connection:
-            connection.execute(dialect.insert(SURGES).on_conflict_do_nothing(), rows)
+            add_new(connection, SURGES, rows)
 
 
 def told_before(engine: Engine, use_case: str, since: datetime, until: datetime) -> set[str]:

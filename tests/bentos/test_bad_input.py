@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -179,6 +180,14 @@ def test_what_looks_like_sql_or_a_formula_is_kept_to_the_letter(
 signs = st.sampled_from(
     ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'", '"', ",", ";", " ", "a", "₸", "\ud800"]
 )
+MARK = re.compile(f"(^|[;\r\n])'(?=[{re.escape(''.join(FORMULAS))}])")
+
+
+def unmarked(cell: str) -> str:
+    """Without the apostrophes before what would be a formula; any other is the cell's own."""
+    return MARK.sub(r"\1", cell)
+
+
 cells = st.lists(signs, max_size=6).map("".join) | st.text(max_size=20)
 
 
@@ -187,7 +196,7 @@ def test_no_exported_cell_is_a_formula_and_none_is_lost(rows: list[tuple[str, st
     text = b"".join(csv_lines([[StoredPush(*row, score_id="s") for row in rows]])).decode()
     header, *read = csv.reader(io.StringIO(text, newline=""))
     assert header == ["client_code", "product", "push_notification"]
-    assert [tuple(cell.replace("'", "") for cell in row) for row in read] == [
-        tuple(cell.encode("utf-8", "replace").decode().replace("'", "") for cell in row) for row in rows
+    assert [tuple(map(unmarked, row)) for row in read] == [
+        tuple(unmarked(cell.encode("utf-8", "replace").decode()) for cell in row) for row in rows
     ]
     assert not [cell for row in read for cell in row if cell.startswith(FORMULAS)]
