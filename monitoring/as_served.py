@@ -25,12 +25,19 @@ def as_served(model: LoadedModel, scores: pd.DataFrame, seed: int) -> LoadedMode
 
 
 def without(scorer: Scorer, columns: list[str], share: float, seed: int) -> Scorer:
-    """The scorer whose reference lacks `columns` in `share` of its rows, drawn with `seed`."""
-    reference = scorer.reference
-    lacking = np.random.default_rng(seed).random(len(reference)) < share
+    """The scorer whose reference and calibration rows lack `columns` in `share` of them, drawn with `seed`."""
+    rng = np.random.default_rng(seed)
+    reference = _lacking(scorer, scorer.reference, columns, share, rng)
+    if scorer.calibration is None:
+        return replace(scorer, reference=reference)
+    return replace(scorer, reference=reference, calibration=_lacking(scorer, scorer.calibration, columns, share, rng))
+
+
+def _lacking(scorer: Scorer, sample: pd.DataFrame, columns: list[str], share: float, rng: np.random.Generator) -> pd.DataFrame:
+    lacking = rng.random(len(sample)) < share
     if not lacking.any():
-        return scorer
-    blanked = reference.assign(**{name: reference[name].astype("float64").mask(lacking) for name in columns})
+        return sample
+    blanked = sample.assign(**{name: sample[name].astype("float64").mask(lacking) for name in columns})
     predicted = scorer.table(blanked).add_prefix("prediction_")
     changed = pd.DataFrame({name: predicted[name].where(lacking, blanked[name]) for name in predicted})
-    return replace(scorer, reference=blanked.assign(**changed))
+    return blanked.assign(**changed)

@@ -14,6 +14,8 @@ from monitoring.batches import features_of
 from monitoring.rows import JOURNAL, LAYOUTS, OK
 
 _EXPANDED = {"features": "feature_", "score": "prediction_", "decision": "decision_"}
+IN_ORDER = JOURNAL.c.ts, JOURNAL.c.client_id, JOURNAL.c.score, JOURNAL.c.score_id
+"""Oldest first, rows of one moment by what they are and not by their random ids: what is computed of them is so again."""
 _PRIME = 2**31 - 1  # so that the product stays within 64 bits
 
 
@@ -31,7 +33,7 @@ def window(connection: Connection, use_case: str, since: datetime, until: dateti
     Columns: the journal's own fields, and the JSON fields expanded: `feature_<name>`, `prediction_<output>`,
     `decision_<output>` (prefixed, since a feature may be called like a field, e.g. status).
     """
-    query = select(JOURNAL).where(*_within(use_case, since, until)).order_by(JOURNAL.c.ts, JOURNAL.c.score_id)
+    query = select(JOURNAL).where(*_within(use_case, since, until)).order_by(*IN_ORDER)
     return expanded(connection, connection.execute(query).mappings().all())
 
 
@@ -40,12 +42,13 @@ def sample(
 ) -> Sample:
     """At most `most` of the scores a model version, None = any, really gave (status ok, no simulations); the seed decides which.
 
-    The database draws by a hash of every row, whatever its id looks like, and only the drawn rows are read as JSON.
+    The database draws by a hash of every row, whatever its id looks like, and only the drawn rows are read as JSON. They come
+    in the order of `IN_ORDER`.
     """
     within = *_within(use_case, *between), *_real(version)
     total = connection.execute(select(func.count()).select_from(JOURNAL).where(*within)).scalar_one()
     drawn = select(JOURNAL.c.score_id).where(*within).order_by(_hash(connection, seed), JOURNAL.c.score_id).limit(most)
-    query = select(JOURNAL).where(JOURNAL.c.score_id.in_(drawn)).order_by(JOURNAL.c.score_id)
+    query = select(JOURNAL).where(JOURNAL.c.score_id.in_(drawn)).order_by(*IN_ORDER)
     return Sample(expanded(connection, connection.execute(query).mappings().all()), total)
 
 

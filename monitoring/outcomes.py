@@ -9,7 +9,7 @@ import pandas as pd
 from sqlalchemy import Engine, func, select
 
 from monitoring.draining import reading
-from monitoring.history import expanded
+from monitoring.history import IN_ORDER, expanded
 from monitoring.rows import JOURNAL, LABELS, OK
 
 _RANDOM_DIGITS = 18  # of a score_id, see history.sample
@@ -75,7 +75,7 @@ def labelled(
     joined = select(LABELS.c.score_id).where(LABELS.c.score_id == journal.score_id, *known).exists()
     chosen = select(journal.score_id).where(*within, journal.is_simulation.is_(False), joined).order_by(order).limit(most)
     chosen_ids = chosen.subquery()
-    scores = select(JOURNAL).join(chosen_ids, journal.score_id == chosen_ids.c.score_id).order_by(journal.ts, journal.score_id)
+    scores = select(JOURNAL).join(chosen_ids, journal.score_id == chosen_ids.c.score_id).order_by(*IN_ORDER)
     labels = (
         select(LABELS.c.score_id, LABELS.c.output, LABELS.c.label)
         .join(chosen_ids, LABELS.c.score_id == chosen_ids.c.score_id)

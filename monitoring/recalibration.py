@@ -6,6 +6,8 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import chi2
 
+LEAST = 1e-6
+"""Nothing is less probable here, or more than 1 less this: logits have to be finite."""
 _STEPS = 25
 _CLOSE = 1e-4  # a step is about the square of the one before, so that what is left is far less
 _RIDGE = 0.05  # holds on to the identity where there are few rows or one class only
@@ -109,4 +111,4 @@ def _ridge(parameters: int) -> np.ndarray:
 
 
 def _logit(probabilities: np.ndarray) -> np.ndarray:
-    return np.asarray(logit(np.clip(probabilities, 1e-6, 1 - 1e-6)))
+    return np.asarray(logit(np.clip(probabilities, LEAST, 1 - LEAST)))

@@ -16,8 +16,9 @@ from registry.outputs import Member, Output, inverse_link, read_output
 
 MANIFEST = "scorer.json"
 REFERENCE = "reference.parquet"
+CALIBRATION = "calibration.parquet"
 CLUSTER = "row_cluster"
-"""Column of the reference: equal numbers are rows of one client, whose errors are alike. Only where rows have clients."""
+"""Column of these samples: equal numbers are rows of one client, whose errors are alike. Only where rows have clients."""
 GOLDEN = "golden.json"
 _FORMAT = 2
 
@@ -37,6 +38,7 @@ class Scorer:
         thresholds: per output, named decision thresholds on the prediction.
         metadata: use case, time of training, lake versions read, metrics on the holdout.
         reference: features, `prediction_<output>` and `label_<output>` columns of a sample of the holdout, for monitoring.
+        calibration: the same columns of a sample of the rows that probabilities were calibrated on; None of amounts and classes.
     """
 
     columns_: tuple[ModelColumn, ...]
@@ -45,6 +47,7 @@ class Scorer:
     thresholds: dict[str, dict[str, float]]
     metadata: dict[str, Any]
     reference: pd.DataFrame = field(repr=False)
+    calibration: pd.DataFrame | None = field(default=None, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -132,7 +135,7 @@ class Scorer:
         """Read a scorer folder after checking every file against the hashes in its manifest.
 
         Args:
-            folder: holds `scorer.json`, the native files and the reference sample.
+            folder: holds `scorer.json`, the native files and the samples.
             sha256: expected hash of the manifest itself, as recorded at registration.
 
         Raises:
@@ -151,7 +154,8 @@ class Scorer:
             for member in output.every_member
         }
         reference = pd.read_parquet(folder / REFERENCE)
-        return Scorer(columns, outputs, boosters, manifest["thresholds"], manifest["metadata"], reference)
+        calibration = pd.read_parquet(folder / CALIBRATION) if CALIBRATION in manifest["files"] else None
+        return Scorer(columns, outputs, boosters, manifest["thresholds"], manifest["metadata"], reference, calibration)
 
 
 def category_positions(columns: tuple[ModelColumn, ...]) -> list[int]:
@@ -166,10 +170,10 @@ def write_manifest(
     thresholds: dict[str, dict[str, float]],
     metadata: dict[str, Any],
 ) -> str:
-    """Seal a folder that already holds the native files, the reference and the golden rows; returns the manifest's SHA-256."""
+    """Seal a folder that already holds the native files, the samples and the golden rows; returns the manifest's SHA-256."""
     files = [member.file for output in outputs for member in output.every_member] + [REFERENCE]
-    if (folder / GOLDEN).is_file():  # without, a version can be judged and yet not serve
-        files.append(GOLDEN)
+    # Only probabilities have calibration rows; a version without golden rows can be judged and yet not serve.
+    files += [name for name in (CALIBRATION, GOLDEN) if (folder / name).is_file()]
     manifest = {
         "format": _FORMAT,
         "columns": [asdict(column) for column in columns],

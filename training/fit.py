@@ -10,25 +10,24 @@ import numpy as np
 import pandas as pd
 
 from clock import now
-from registry.encoding import without_rare
 from registry.golden import write_golden
 from registry.metrics import METRICS, naive_class_score, naive_score
 from registry.outputs import Lacking, Map, Output
 from registry.promotion import Holdout, evaluate
-from registry.scorer import CLUSTER, REFERENCE, Scorer, write_manifest
+from registry.scorer import Scorer, write_manifest
 from training.calibration import calibrate
 from training.candidates import Budget, Leaderboard, Progress
 from training.ensemble import Blend, Recipe, Workers, cook, read_recipe, stored_recipe
 from training.intervals import conformal_interval, fit_quantiles, quantile_rounds
 from training.part_refusals import check_parts
 from training.refusals import check_trainable
+from training.samples import write_samples
 from training.schedule import REFIT
 from training.search import search
 from training.split import Split, as_requested, split
 from training.task import Part, TrainingTask
 from training.thresholds import Thresholds
 
-REFERENCE_ROWS = 5000
 INTERVALS = 0.1
 """Most of the budget's seconds that are spent on finding how many rounds the interval's boosters need."""
 
@@ -151,7 +150,7 @@ def build(task: TrainingTask, parts: Split, plan: Plan, folder: Path, seed: int,
         "sometimes_absent": list(task.sometimes_absent),
         **_data_until(task, parts.holdout),
     }
-    _write_reference(task, parts, outputs, blends, folder, seed)
+    write_samples(task, parts, outputs, blends, folder, seed)
     write_golden(folder, parts.columns, outputs)
     write_manifest(folder, parts.columns, outputs, chosen, metadata)
 
@@ -197,29 +196,6 @@ def _thresholds(
         known = part.known(name)
         chosen[name] = thresholds(name, part.labels[name][known], _predict(output, blends[name], part.matrix[known]))
     return chosen
-
-
-def _write_reference(
-    task: TrainingTask, parts: Split, outputs: tuple[Output, ...], blends: Mapping[str, Blend], folder: Path, seed: int
-) -> None:
-    """A sample of the holdout with its labels: what live traffic is compared with, and what its quality is estimated from.
-
-    Texts that few share are folded, and a client is a number of this sample: it names nobody.
-    """
-    part = parts.holdout
-    sample = without_rare(part.frame[list(task.features)], parts.columns)
-    if task.entity:
-        sample[CLUSTER] = pd.factorize(part.frame[task.entity], use_na_sentinel=False)[0]
-    judged: dict[str, np.ndarray] = {}
-    for output in outputs:
-        predictions = _predict(output, blends[output.name], part.matrix)
-        if output.classes:
-            judged |= {f"prediction_{output.name}_{name}": predictions[:, at] for at, name in enumerate(output.classes)}
-        else:
-            judged[f"prediction_{output.name}"] = predictions
-        judged[f"label_{output.name}"] = part.labels[output.name]
-    sample = pd.concat([sample, pd.DataFrame(judged, index=sample.index)], axis=1)
-    sample.sample(min(REFERENCE_ROWS, len(sample)), random_state=seed).sort_index().to_parquet(folder / REFERENCE, index=False)
 
 
 def holdout_of(task: TrainingTask, frame: pd.DataFrame, seed: int) -> Holdout:

@@ -38,8 +38,20 @@ def scorer(power: float = 1.0, labelled: bool = True) -> Scorer:
     return Scorer((ModelColumn("x"),), (Output("fraud", "logit", ()),), {}, {}, {}, reference)
 
 
-def journalled(engine: Engine, since: datetime, seed: int, power: float = 1.0, rows: int = 500) -> list[Label]:
-    """Scores of the 29 days from `since`; gives their labels."""
+def journalled(
+    engine: Engine,
+    since: datetime,
+    seed: int,
+    power: float = 1.0,
+    rows: int = 500,
+    clients: int | None = None,
+    moments: int | None = None,
+) -> list[Label]:
+    """Scores of the 29 days from `since`, of so many `clients` in turn, None = of nobody; gives their labels.
+
+    They come one by one, or together at so many `moments`.
+    """
+    times = moments or rows
     feature, probability, label = drawn(rows, seed)
     scores = [
         JournalRow(
@@ -50,7 +62,8 @@ def journalled(engine: Engine, since: datetime, seed: int, power: float = 1.0, r
             decision={"fraud": "high" if p > 0.8 else "low"},
             model_version="3",
             latency_ms=1.0,
-            ts=since + timedelta(days=29) * (index / rows),
+            client_id=None if clients is None else str(index % clients),
+            ts=since + timedelta(days=29) * (index * times // rows / times),
         )
         for index, (x, p) in enumerate(zip(feature, probability, strict=True))
     ]

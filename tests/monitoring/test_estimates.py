@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
@@ -12,6 +14,7 @@ from monitoring.estimates import coverage, judge_estimates, record_estimate
 from monitoring.estimation import Estimated, NotEstimable
 from monitoring.journal import Journal, JournalRow
 from monitoring.labels import record_labels
+from monitoring.learned import stored_rows
 from monitoring.loss import reference_quality
 from monitoring.maturity import matured_window
 from monitoring.quality import realised, scores_of
@@ -68,6 +71,32 @@ def test_a_column_that_time_alone_moves_changes_no_estimate(engine: Engine) -> N
     columns = *plain.columns_, ModelColumn("weekday")
     dated = replace(plain, columns_=columns, reference=plain.reference.assign(weekday=days))
     assert expected(engine, dated) == expected(engine, plain)
+
+
+def test_the_same_scores_under_other_ids_get_the_same_estimate(database_url: str, tmp_path: Path) -> None:
+    found = []
+    for url in (database_url, f"sqlite:///{tmp_path / 'other.db'}"):
+        other = open_journal(Settings(database_url=url))
+        journalled(other, NOW - MONTH, 2, clients=300, moments=20)
+        found.append(expected(other, scorer()))
+    assert isinstance(found[0], Estimated)
+    assert found[0] == found[1]
+
+
+def test_a_version_learns_from_all_labelled_rows_it_has_and_is_judged_on_its_holdout(engine: Engine) -> None:
+    feature, probability, label = drawn(2000, 8)
+    calibration = pd.DataFrame({"x": feature, "prediction_fraud": probability, "label_fraud": label})
+    plain = scorer()
+    both = replace(plain, calibration=calibration)
+    rows = stored_rows(both)
+    assert rows is not None
+    np.testing.assert_array_equal(rows.labels["fraud"], np.r_[label, plain.reference["label_fraud"]])  # in order of time
+    assert reference_quality("fraud", both) == reference_quality("fraud", plain)
+    journalled(engine, NOW - MONTH, 2)
+    narrow, wide = expected(engine, both), expected(engine, plain)
+    assert isinstance(narrow, Estimated)
+    assert isinstance(wide, Estimated)
+    assert narrow.high - narrow.low < wide.high - wide.low
 
 
 def test_labels_that_came_before_their_time_teach_nothing(engine: Engine) -> None:

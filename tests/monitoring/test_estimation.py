@@ -9,7 +9,7 @@ import pytest
 from monitoring.density import density_ratio
 from monitoring.estimation import Estimated, NotEstimable, Rows, expected_metric
 from monitoring.learned import without_calendar
-from monitoring.map_draws import row_weights
+from monitoring.map_draws import drawn_probabilities, row_weights
 from monitoring.recalibration import recalibrate
 from registry.encoding import ModelColumn, encode
 from registry.metrics import METRICS
@@ -144,6 +144,27 @@ def test_too_few_labels_scores_or_classes_are_not_estimable() -> None:
     one_class = Rows(many.matrix, many.predictions, {"fraud": np.zeros(2000)}, many.clients)
     for known, window in ((few, many), (many, few), (one_class, many)):
         assert isinstance(expected_metric(METRICS["pr_auc"], "pr_auc", known, window, 1), NotEstimable)
+
+
+def test_a_window_of_which_hardly_a_fraud_is_to_be_expected_is_not_estimable() -> None:
+    rng = np.random.default_rng(3)
+    known, window = binary(2000, 0, rng), binary(60, 0, rng)
+    found = expected_metric(METRICS["pr_auc"], "pr_auc", known, window, 1)
+    assert isinstance(found, NotEstimable)
+    assert "of the 60 scores in the window, 1" in found.reason  # a quarter of them
+    assert isinstance(expected_metric(METRICS["pr_auc"], "pr_auc", known, binary(160, 0, rng), 1), Estimated)
+
+
+def test_a_handful_of_the_most_probable_rows_proves_neither_much_nor_nothing() -> None:
+    rng = np.random.default_rng(8)
+    known = np.r_[rng.uniform(0.005, 0.05, 3000), np.full(7, 0.5)]
+    labels = np.r_[rng.random(3000) < known[:3000], np.ones(7)].astype(float)
+    clients = np.r_[np.arange(3000), np.full(7, 3000)]  # seven frauds of seven, of one client
+    drawn = np.array(list(drawn_probabilities(known, labels, clients, np.ones(3007), np.array([0.5, 0.01]), 200, rng)))
+    low, high = np.quantile(drawn[:, 0], [0.1, 0.9])
+    assert 0.1 < low < 0.4  # without what is believed before: 0.0002
+    assert 0.8 < high < 0.95
+    assert 0.005 < np.median(drawn[:, 1]) < 0.02
 
 
 def test_the_same_rows_and_seed_give_the_same_estimate() -> None:

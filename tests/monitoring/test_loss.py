@@ -121,8 +121,16 @@ def test_as_many_rows_of_the_reference_lack_it_as_of_the_window(database_url: st
     np.testing.assert_allclose(reference["prediction_fraud"], version.scorer.predict(reference)["fraud"])
 
 
+def test_rows_of_the_calibration_lack_it_as_those_of_the_reference_do() -> None:
+    whole = with_destination().scorer
+    found = without(replace(whole, calibration=whole.reference), ["destination"], 1.0, 1)
+    assert found.calibration is not None
+    pd.testing.assert_frame_equal(found.calibration, found.reference)
+    assert found.calibration["destination"].isna().all()
+
+
 def test_a_version_that_needs_all_it_learned_from_is_left_as_it_is() -> None:
     version = model()
     assert as_served(version, pd.DataFrame({"feature_x": [1.0]}), 1) is version
     whole = with_destination().scorer
-    assert without(whole, ["destination"], 0.0, 1) is whole
+    assert without(whole, ["destination"], 0.0, 1).reference is whole.reference

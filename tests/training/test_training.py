@@ -11,7 +11,7 @@ import pytest
 from registry.boosters import SUFFIXES, load_booster
 from registry.encoding import RARE, learn_columns, without_rare
 from registry.models import manifest_hash
-from registry.scorer import Scorer
+from registry.scorer import CLUSTER, Scorer
 from training.candidates import Budget
 from training.families import FAMILIES, Problem, Rows
 from training.fit import Trained, train
@@ -96,6 +96,26 @@ def test_same_rows_settings_and_seed_give_the_same_bytes(trained: Trained, tmp_p
     for name in members:
         assert (again / name).read_bytes() == (trained.folder / name).read_bytes(), name
     assert len(manifest_hash(again)) == 64
+
+
+def test_a_version_has_labelled_rows_of_its_holdout_and_of_the_calibration_before_it(trained: Trained) -> None:
+    scorer, parts = Scorer.load(trained.folder), split(TASK, table(), seed=7)
+    assert scorer.calibration is not None
+    for sample, part in ((scorer.reference, parts.holdout), (scorer.calibration, parts.calibration)):
+        np.testing.assert_array_equal(sample["amount"], part.frame["amount"])
+        np.testing.assert_array_equal(sample["label_yes"], part.labels["yes"])
+        np.testing.assert_allclose(sample["prediction_yes"], scorer.predict(part.frame)["yes"])
+
+
+def test_a_client_has_one_number_in_all_samples_of_a_version(tmp_path: Path) -> None:
+    frame = table().assign(client=np.random.default_rng(4).integers(0, 60, 900).astype(str))
+    train(replace(TASK, entity="client"), frame, tmp_path, Budget(3, 60), 1, silent)
+    scorer, parts = Scorer.load(tmp_path), split(replace(TASK, entity="client"), frame, seed=1)
+    assert scorer.calibration is not None
+    numbers = pd.concat([scorer.reference[CLUSTER], scorer.calibration[CLUSTER]])
+    clients = pd.concat([parts.holdout.frame["client"], parts.calibration.frame["client"]])
+    pairs = set(zip(numbers, clients, strict=True))
+    assert len(pairs) == numbers.nunique() == clients.nunique()
 
 
 def test_a_row_without_one_of_its_labels_still_teaches_the_others(trained: Trained) -> None:
