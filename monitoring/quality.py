@@ -28,7 +28,7 @@ METRIC_OF = {"income": "wmae", "prescoring": "roc_auc", "recommendation": "roc_a
 """The metric that each use case is selected, gated and watched by."""
 MOST_ROWS = 50_000
 _MOST_ESTIMATED = 10_000
-_UNLABELLED = NotEstimable("no labels have come, and the version has no labelled sample of its holdout: train it again")
+_UNLABELLED = NotEstimable("no labels have come, and the version was stored without labelled rows: train it again")
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def estimated(
 ) -> Estimated | NotEstimable:
     """What the metric of a version on its `scores` before `until` will turn out to be, whatever labels they have.
 
-    It is learned from the newest scores that are matured at `until` and labelled, from the labelled sample of the holdout that
-    is stored with the version while these are too few. Of more than 10,000 scores, a random sample.
+    It is learned from the newest scores that are matured at `until` and labelled, from the labelled samples that are stored with
+    the version while these are too few. Of more than 10,000 scores, a random sample.
     """
     told = newest_told(engine, use_case, until, config)
     if told and not borne_out(engine, use_case, version, scorer, told.at, until, config.drift_surge):
