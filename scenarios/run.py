@@ -82,6 +82,8 @@ def _day(number: int, bank: Bank, channel: Channel, watch: Watch, service: Servi
     evening = watch.evening(midnight(day + timedelta(days=1)))
     if any(one.promoted for one in evening.gated):
         service.wait_for_version(evening.version)
+    for version in filter(None, (answer.response.version for answer in evening.answers)):
+        service.wait_for_challenger(version)
     return Day(number, day, rows, labels, trailing(scenario.use_case, channel.scores, day), evening)
 
 

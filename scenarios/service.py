@@ -35,11 +35,21 @@ class Service:
     def __init__(self, use_case: str, folder: Path, port: int | None = None) -> None:
         self.port = port or _free_port()
         self.log = folder / f"{use_case}.log"
-        self._target = SERVICES[use_case]
+        self._use_case = use_case
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
 
     def __enter__(self) -> "Service":
-        command = [sys.executable, "-m", "bentoml", "serve", self._target, "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "serve",
+            SERVICES[self._use_case],
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 command, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_parent
@@ -71,6 +81,11 @@ class Service:
     def wait_for_version(self, version: str) -> None:
         """Wait until the service has taken over the version that is champion, as it does by itself."""
         self._until("/model", lambda answer: answer.status_code == 200 and answer.json()["version"] == version, _SWAP_SECONDS)
+
+    def wait_for_challenger(self, version: str) -> None:
+        """Wait until the version scores in shadow: a day of the bank may be over sooner than a process has started."""
+        seen = f'opora_shadow_model_info{{use_case="{self._use_case}",version="{version}"}} 1.0'
+        self._until("/metrics", lambda answer: answer.status_code == 200 and seen in answer.text, _SWAP_SECONDS)
 
     def _until(self, path: str, holds: Any, seconds: float) -> None:
         deadline = time.monotonic() + seconds
