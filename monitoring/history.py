@@ -14,7 +14,7 @@ from monitoring.batches import features_of
 from monitoring.rows import JOURNAL, LAYOUTS, OK
 
 _EXPANDED = {"features": "feature_", "score": "prediction_", "decision": "decision_"}
-IN_ORDER = JOURNAL.c.ts, JOURNAL.c.client_id, JOURNAL.c.score, JOURNAL.c.score_id
+IN_ORDER = JOURNAL.c.ts, JOURNAL.c.client_id, JOURNAL.c.score, JOURNAL.c.features, JOURNAL.c.score_id
 """Oldest first, rows of one moment by what they are and not by their random ids: what is computed of them is so again."""
 _PRIME = 2**31 - 1  # so that the product stays within 64 bits
 
