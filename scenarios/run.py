@@ -77,6 +77,7 @@ def _day(number: int, bank: Bank, channel: Channel, watch: Watch, service: Servi
     _tell(midnight(day))
     tables = bank.live(day)
     rows = channel.score(tables, day)
+    service.wait_for_shadow()
     _tell(midnight(day + timedelta(days=1)))
     labels = channel.tell_labels(tables, day)
     evening = watch.evening(midnight(day + timedelta(days=1)))

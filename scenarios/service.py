@@ -23,6 +23,8 @@ Tell = Callable[[datetime], None]
 _PR_SET_PDEATHSIG = 1
 _START_SECONDS = 180.0
 _SWAP_SECONDS = 90.0
+_GATHERED_SECONDS = 2.0
+"""Rows wait for the challenger for one second at most."""
 
 
 class ServiceFailed(Exception):
@@ -86,6 +88,20 @@ class Service:
         """Wait until the version scores in shadow: a day of the bank may be over sooner than a process has started."""
         seen = f'opora_shadow_model_info{{use_case="{self._use_case}",version="{version}"}} 1.0'
         self._until("/metrics", lambda answer: answer.status_code == 200 and seen in answer.text, _SWAP_SECONDS)
+
+    def wait_for_shadow(self) -> None:
+        """Wait until the challenger, where there is one, has scored what it was given: a real day is longer than that takes."""
+        before = None
+        while (counted := self._shadowed()) != before:
+            before = counted
+            time.sleep(_GATHERED_SECONDS)
+
+    def _shadowed(self) -> list[str] | None:
+        """What has become so far of the rows that a challenger was given; None while none is in shadow."""
+        lines = self._http.get("/metrics").text.splitlines()
+        if not any(line.startswith("opora_shadow_model_info") and line.endswith(" 1.0") for line in lines):
+            return None
+        return [line for line in lines if line.startswith("opora_shadow_rows_total")]
 
     def _until(self, path: str, holds: Any, seconds: float) -> None:
         deadline = time.monotonic() + seconds
