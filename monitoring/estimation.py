@@ -90,7 +90,7 @@ def expected_metric(metric: Metric, name: str, known: Rows, window: Rows, seed: 
         rarer = _expected_of_rarer(could_be)
         if rarer < FEWEST_PER_CLASS:
             return NotEstimable(
-                f"of the {rows} scores in the window, {rarer:.0f} are to be expected in the rarer class of {output}: of fewer "
+                f"of the {rows} scores in the window, {int(rarer)} are to be expected in the rarer class of {output}: of fewer "
                 f"than {FEWEST_PER_CLASS}, luck decides"
             )
         drawn.append([score(labels) for labels in could_be])
