@@ -17,7 +17,7 @@ COMMON = {
     "OPORA_SHADOW_SHARE": "1",
     "OPORA_SHADOW_QUEUE": "5000",
     "OPORA_LABEL_MATURITY_DAYS": '{"fraud": 120, "income": 120, "prescoring": 120, "recommendation": 120}',
-    "OPORA_TRAINING_DAYS": '{"fraud": 120}',
+    "OPORA_TRAINING_DAYS": '{"fraud": 120, "income": 180}',
     "OPORA_RETRAINING_COOLDOWN_HOURS": "336",
     "OPORA_RETRAINING_TRIALS": "6",
     "OPORA_RETRAINING_SECONDS": "120",

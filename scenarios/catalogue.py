@@ -75,7 +75,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "salary-inflation": Scenario(
         "wages rise by 35 % at once", SalaryInflation(date(2026, 2, 1)), "income", 150,
-        Promise(detected_within=45, promotions=(1, 20), regained=0.8, coverage=None),
+        Promise(detected_within=45, promotions=(1, 20), coverage=None),
     ),
     "new-city": Scenario(
         "15 % new clients, all from a city that the bank did not know", NewCity(_AFTER), "income", 40,
