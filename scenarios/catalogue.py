@@ -74,8 +74,9 @@ SCENARIOS: Mapping[str, Scenario] = {
         "amounts rise by 30 % within half a year and fall again", Seasonal(_AFTER), "fraud", 90, Promise(alarms=10),
     ),
     "salary-inflation": Scenario(
-        "wages rise by 35 % at once", SalaryInflation(date(2026, 2, 1)), "income", 150,
-        Promise(detected_within=45, promotions=(1, 20), coverage=None),
+        "wages rise by 35 % at once", SalaryInflation(date(2026, 2, 1)), "income", 210,
+        Promise(detected_within=45, promotions=(1, 20), regained=0.5, coverage=None),
+        clients=2_500,
     ),
     "new-city": Scenario(
         "15 % new clients, all from a city that the bank did not know", NewCity(_AFTER), "income", 40,
