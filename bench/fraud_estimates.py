@@ -35,20 +35,11 @@ from training.candidates import Budget
 from training.fit import train
 from training.use_cases import USE_CASES, training_frame, training_task
 
-BANKS = (
-    (20260101, 5000),
-    (7, 2000),
-    (8, 2000),
-    (3, 2000),
-    (11, 3000),
-    (12, 3000),
-    (13, 3000),
-    (14, 3000),
-    (15, 5000),
-    (16, 5000),
-)
-"""Seeds and clients."""
-FRESH = ((21, 2000), (22, 3000), (23, 4000), (24, 5000), (25, 2000), (26, 3000), (27, 4000), (28, 5000))
+BANKS = {
+    20260101: 5000, 7: 2000, 8: 2000, 3: 2000, 11: 3000, 12: 3000, 13: 3000, 14: 3000, 15: 5000, 16: 5000,
+    21: 2000, 22: 3000, 23: 4000, 24: 5000, 25: 2000, 26: 3000, 27: 4000, 28: 5000,
+}  # fmt: skip
+"""Seed → clients."""
 WINDOW = timedelta(days=30)
 MOST = 10_000
 METRIC = "pr_auc"
@@ -58,26 +49,24 @@ def main() -> None:
     """Live through each bank, print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=2, help="so many days are between two estimates")
-    parser.add_argument(
-        "--seeds", type=int, nargs="*", default=[seed for seed, _ in (*BANKS, *FRESH)], help="banks to live through"
-    )
+    parser.add_argument("--seeds", type=int, nargs="*", choices=BANKS, default=list(BANKS), help="banks to live through")
     asked = parser.parse_args()
     print("| seed | clients | true PR-AUC | estimates | held | truth below | truth above | of 29 days held | median width |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     parts = []
-    for seed, clients in (one for one in (*BANKS, *FRESH) if one[0] in asked.seeds):
+    for seed in asked.seeds:
         with tempfile.TemporaryDirectory() as folder:
             os.environ.update(environment(Path(folder), seed))
             settings.cache_clear()
-            judged = _judged(*_lived(seed, clients, Path(folder)), seed, asked.every)
+            judged = _judged(*_lived(seed, Path(folder)), seed, asked.every)
         parts.append(judged)
-        print(f"| {seed} | {clients:,} {_line(judged)}", flush=True)
+        print(f"| {seed} | {BANKS[seed]:,} {_line(judged)}", flush=True)
     print(f"| all | {_line(pd.concat(parts))}")
 
 
-def _lived(seed: int, clients: int, folder: Path) -> tuple[Scorer, pd.DataFrame]:
+def _lived(seed: int, folder: Path) -> tuple[Scorer, pd.DataFrame]:
     """The first champion and the features of the payments of the days after it, with what they truly were in `truth`."""
-    config, scenario = settings(), replace(SCENARIOS["none"], clients=clients)
+    config, scenario = settings(), replace(SCENARIOS["none"], clients=BANKS[seed])
     tell(folder / "clock", midnight(BEGIN))
     bank, lake = Bank(scenario, config), open_lake(config)
     bank.begin()

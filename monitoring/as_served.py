@@ -26,6 +26,8 @@ def as_served(model: LoadedModel, scores: pd.DataFrame, seed: int) -> LoadedMode
 
 def without(scorer: Scorer, columns: list[str], share: float, seed: int) -> Scorer:
     """The scorer whose reference and calibration rows lack `columns` in `share` of them, drawn with `seed`."""
+    if not share:
+        return scorer
     rng = np.random.default_rng(seed)
     reference = _lacking(scorer, scorer.reference, columns, share, rng)
     if scorer.calibration is None:

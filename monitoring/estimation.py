@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from monitoring.density import density_ratio
 from monitoring.map_draws import drawn_probabilities
-from monitoring.recalibration import recalibrate
+from monitoring.recalibration import LEAST, recalibrate
 from registry.metrics import Metric
 from registry.resampling import reweighted
 
@@ -157,6 +157,6 @@ def _estimate(metric: Metric, name: str, drawn: np.ndarray, rows: int) -> Estima
 def _widened(metric: Metric, low: float, high: float) -> tuple[float, float]:
     """The interval `_WIDER` times as wide around its middle: areas under curves in logits, losses in logarithms."""
     there, back = (logit, expit) if metric.greater_is_better else (np.log, np.exp)
-    ends = there(np.clip([low, high], 1e-6, 1 - 1e-6 if metric.greater_is_better else None))
+    ends = there(np.clip([low, high], LEAST, 1 - LEAST if metric.greater_is_better else None))
     wider_low, wider_high = back(ends.mean() + _WIDER * (ends - ends.mean()))
     return float(wider_low), float(wider_high)

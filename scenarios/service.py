@@ -41,17 +41,8 @@ class Service:
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120)
 
     def __enter__(self) -> "Service":
-        command = [
-            sys.executable,
-            "-m",
-            "bentoml",
-            "serve",
-            SERVICES[self._use_case],
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-        ]
+        target = SERVICES[self._use_case]
+        command = [sys.executable, "-m", "bentoml", "serve", target, "--host", "127.0.0.1", "--port", str(self.port)]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 command, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_parent

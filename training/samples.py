@@ -27,11 +27,12 @@ def write_samples(
     kept = {REFERENCE: parts.holdout, **({CALIBRATION: parts.calibration} if task.kind == "binary" else {})}
     clients = _numbers(task, list(kept.values()))
     for (name, part), numbers in zip(kept.items(), clients, strict=True):
-        sample = without_rare(part.frame[list(task.features)], parts.columns)
+        rows = part.frame.sample(min(ROWS, len(part.frame)), random_state=seed).index.sort_values().to_numpy()
+        drawn = part.take(rows)
+        sample = without_rare(drawn.frame[list(task.features)], parts.columns)
         if numbers is not None:
-            sample[CLUSTER] = numbers
-        sample = pd.concat([sample, _judged(part, outputs, blends, sample.index)], axis=1)
-        sample.sample(min(ROWS, len(sample)), random_state=seed).sort_index().to_parquet(folder / name, index=False)
+            sample[CLUSTER] = numbers[rows]
+        pd.concat([sample, _judged(drawn, outputs, blends)], axis=1).to_parquet(folder / name, index=False)
 
 
 def _numbers(task: TrainingTask, parts: list[Part]) -> list[np.ndarray | None]:
@@ -42,7 +43,7 @@ def _numbers(task: TrainingTask, parts: list[Part]) -> list[np.ndarray | None]:
     return list(np.split(codes, np.cumsum([len(part.frame) for part in parts])[:-1]))
 
 
-def _judged(part: Part, outputs: tuple[Output, ...], blends: Mapping[str, Blend], index: pd.Index) -> pd.DataFrame:
+def _judged(part: Part, outputs: tuple[Output, ...], blends: Mapping[str, Blend]) -> pd.DataFrame:
     judged: dict[str, np.ndarray] = {}
     for output in outputs:
         predictions = output.predictions(blends[output.name].margin(part.matrix), part.matrix)
@@ -51,4 +52,4 @@ def _judged(part: Part, outputs: tuple[Output, ...], blends: Mapping[str, Blend]
         else:
             judged[f"prediction_{output.name}"] = predictions
         judged[f"label_{output.name}"] = part.labels[output.name]
-    return pd.DataFrame(judged, index=index)
+    return pd.DataFrame(judged, index=part.frame.index)

@@ -133,4 +133,4 @@ def test_a_version_that_needs_all_it_learned_from_is_left_as_it_is() -> None:
     version = model()
     assert as_served(version, pd.DataFrame({"feature_x": [1.0]}), 1) is version
     whole = with_destination().scorer
-    assert without(whole, ["destination"], 0.0, 1).reference is whole.reference
+    assert without(whole, ["destination"], 0.0, 1) is whole
